@@ -1,0 +1,84 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	bulkheadv1alpha1 "github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// APIVersion and Kind head every configuration file.
+const (
+	APIVersion = "config.bulkhead.dev/v1alpha1"
+	Kind       = "BulkheadConfiguration"
+)
+
+// BulkheadConfiguration holds the cluster-wide settings.
+type BulkheadConfiguration struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Exempt names what is admitted unseen.
+	Exempt Exempt `json:"exempt,omitempty"`
+	// Administrators may change Tenants. Empty: whoever RBAC lets.
+	Administrators Subjects `json:"administrators,omitempty"`
+	// Unassigned is what happens in namespaces without a tenant. Default: warn.
+	Unassigned UnassignedMode `json:"unassigned,omitempty"`
+	// PodSecurity holds for unassigned namespaces, and for what a Tenant leaves
+	// out. Default: enforce baseline, warn restricted, both latest.
+	PodSecurity bulkheadv1alpha1.PodSecurity `json:"podSecurity,omitempty"`
+	// Cluster holds the cluster's address ranges.
+	Cluster Cluster `json:"cluster,omitempty"`
+	// Sidecar describes the injected containers.
+	Sidecar Sidecar `json:"sidecar"`
+}
+
+// Exempt names what is admitted unseen: all of a namespace, all that a user
+// asks, all pods of a runtime class.
+type Exempt struct {
+	Namespaces     []string `json:"namespaces,omitempty"`
+	Users          []string `json:"users,omitempty"`
+	RuntimeClasses []string `json:"runtimeClasses,omitempty"`
+}
+
+// Subjects are users and groups as the API server authenticates them.
+type Subjects struct {
+	Groups []string `json:"groups,omitempty"`
+	Users  []string `json:"users,omitempty"`
+}
+
+// UnassignedMode is what happens in namespaces without a tenant.
+type UnassignedMode string
+
+// The modes. None of them injects a firewall: without a tenant there are no
+// peers.
+const (
+	// UnassignedWarn tells of violations and admits.
+	UnassignedWarn UnassignedMode = "warn"
+	// UnassignedEnforce refuses violations.
+	UnassignedEnforce UnassignedMode = "enforce"
+	// UnassignedIgnore admits unseen.
+	UnassignedIgnore UnassignedMode = "ignore"
+)
+
+// Cluster holds the cluster's address ranges as CIDRs in canonical form.
+type Cluster struct {
+	PodCIDRs     []string `json:"podCIDRs,omitempty"`
+	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`
+	// NodeCIDRs holds all node addresses; needed as soon as there is a Tenant.
+	NodeCIDRs []string `json:"nodeCIDRs,omitempty"`
+	// TenantCIDRs holds all ranges that tenants with addressing cidr get, now
+	// and later: firewalls drop all of it but their own tenant's ranges.
+	TenantCIDRs []string `json:"tenantCIDRs,omitempty"`
+}
+
+// Sidecar describes the injected containers.
+type Sidecar struct {
+	// Image is the sidecar's image reference; a digest is advised (threat L13).
+	Image string `json:"image"`
+	// ImagePullPolicy: default IfNotPresent.
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+	// Resources of each of the two containers. What is left out of cpu, memory
+	// and ephemeral-storage gets a default, so that a LimitRange has nothing to
+	// add (threat L15).
+	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+}

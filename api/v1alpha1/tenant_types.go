@@ -1,0 +1,213 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Tenant owns a set of namespaces. Its pods may talk to each other and to
+// shared services, and to no other tenant.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=ten,categories=bulkhead
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`,description="Namespaces of the tenant that exist"
+// +kubebuilder:printcolumn:name="Pods",type=integer,JSONPath=`.status.pods`,description="Pods in these namespaces that are not finished"
+// +kubebuilder:printcolumn:name="Protected",type=integer,JSONPath=`.status.protectedPods`,description="Pods whose firewall is in place"
+// +kubebuilder:printcolumn:name="Addressing",type=string,JSONPath=`.spec.addressing.mode`
+// +kubebuilder:printcolumn:name="Enforcement",type=string,JSONPath=`.spec.enforcement`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Tenant struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec TenantSpec `json:"spec"`
+	// +optional
+	Status TenantStatus `json:"status,omitempty"`
+}
+
+// TenantList is a list of tenants.
+//
+// +kubebuilder:object:root=true
+type TenantList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Tenant `json:"items"`
+}
+
+// TenantSpec is what an administrator says of a tenant.
+type TenantSpec struct {
+	// namespaces are the names of the tenant's namespaces. A namespace belongs
+	// to one tenant at most; it need not exist yet.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespaces []string `json:"namespaces"`
+
+	// podSecurity is the level of the Pod Security Standards that the tenant's
+	// pods must meet. What is left out comes from the configuration. There is
+	// no level privileged here: a privileged pod can undo every firewall on its
+	// node, its own and other tenants'.
+	//
+	// +optional
+	PodSecurity PodSecurity `json:"podSecurity,omitempty"`
+
+	// addressing says where the addresses that the tenant's pods may talk to
+	// come from.
+	Addressing Addressing `json:"addressing"`
+
+	// shared are namespaces, or services as namespace/service, outside the
+	// tenant that it may talk to, both ways.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=127
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	Shared []string `json:"shared,omitempty"`
+
+	// egress says what the tenant's pods may reach beside their peers.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Egress Egress `json:"egress,omitempty"`
+
+	// enforcement: enforce injects the firewall and refuses what could undo it;
+	// warn and audit change and refuse nothing, and tell what enforce would
+	// have done, warn to the user and audit to the audit log.
+	//
+	// +optional
+	// +kubebuilder:default=enforce
+	Enforcement Enforcement `json:"enforcement,omitempty"`
+}
+
+// Enforcement is what is done about a violation.
+//
+// +kubebuilder:validation:Enum=enforce;warn;audit
+type Enforcement string
+
+// The enforcements.
+const (
+	Enforce Enforcement = "enforce"
+	Warn    Enforcement = "warn"
+	Audit   Enforcement = "audit"
+)
+
+// Level is a level of the Pod Security Standards.
+type Level string
+
+// The levels, from loose to strict.
+const (
+	Privileged Level = "privileged"
+	Baseline   Level = "baseline"
+	Restricted Level = "restricted"
+)
+
+// VersionLatest is the version of the Pod Security Standards that this release
+// knows: the newest.
+const VersionLatest = "latest"
+
+// PodSecurity names levels of the Pod Security Standards and their versions.
+type PodSecurity struct {
+	// enforce is the level below which a pod is refused.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=baseline;restricted
+	Enforce Level `json:"enforce,omitempty"`
+	// +optional
+	// +kubebuilder:validation:Enum=latest
+	EnforceVersion string `json:"enforceVersion,omitempty"`
+	// warn is the level below which the user is warned.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=baseline;restricted
+	Warn Level `json:"warn,omitempty"`
+	// +optional
+	// +kubebuilder:validation:Enum=latest
+	WarnVersion string `json:"warnVersion,omitempty"`
+}
+
+// Addressing says where a tenant's peer set comes from.
+type Addressing struct {
+	// mode cidr: fixed ranges, as an IPAM that keeps to them gives to the
+	// tenant's pods.
+	//
+	// +kubebuilder:validation:Enum=cidr
+	Mode AddressingMode `json:"mode"`
+	// cidrs are the tenant's ranges in canonical form, IPv4 and IPv6. They lie
+	// inside the configuration's cluster.tenantCIDRs and overlap no other
+	// tenant's.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c) && cidr(c) == cidr(c).masked())",message="each must be a CIDR in canonical form, such as 172.16.1.0/24 or fd00:1::/64"
+	CIDRs []string `json:"cidrs"`
+}
+
+// AddressingMode names a source of the peer set.
+type AddressingMode string
+
+// AddressingCIDR is addressing by fixed ranges.
+const AddressingCIDR AddressingMode = "cidr"
+
+// Action is what is done with traffic of one kind.
+//
+// +kubebuilder:validation:Enum=allow;deny
+type Action string
+
+// The actions.
+const (
+	Allow Action = "allow"
+	Deny  Action = "deny"
+)
+
+// Egress says what pods may reach beside their peers.
+type Egress struct {
+	// metadata is the cloud's metadata service (169.254.169.254 and its IPv6
+	// twins).
+	//
+	// +optional
+	// +kubebuilder:default=deny
+	Metadata Action `json:"metadata,omitempty"`
+	// nodes are the node addresses, NodePorts among them. allow means TCP that
+	// the pod opens.
+	//
+	// +optional
+	// +kubebuilder:default=deny
+	Nodes Action `json:"nodes,omitempty"`
+	// external is everything outside the cluster.
+	//
+	// +optional
+	// +kubebuilder:default=allow
+	External Action `json:"external,omitempty"`
+}
+
+// TenantStatus is what the webhook's leader sees of a tenant.
+type TenantStatus struct {
+	// namespaces counts the namespaces of the tenant that exist.
+	//
+	// +optional
+	Namespaces int32 `json:"namespaces"`
+	// pods counts the pods in them that are not finished.
+	//
+	// +optional
+	Pods int32 `json:"pods"`
+	// protectedPods counts the pods whose firewall was built and is watched.
+	//
+	// +optional
+	ProtectedPods int32 `json:"protectedPods"`
+	// conditions: Ready, false with a reason when the tenant's pods cannot be
+	// admitted (Conflict, InvalidAddressing).
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ConditionReady is true when the tenant's pods can be admitted.
+const ConditionReady = "Ready"

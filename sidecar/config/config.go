@@ -1,0 +1,168 @@
+// Package config is the contract between the webhook, which writes it, and the
+// sidecar, which lives by it: the content of the environment variable
+// BULKHEAD_CONFIG of both injected containers, as JSON.
+//
+// The webhook computes it from the tenant, the cluster's configuration and the
+// pod's probes; validation computes it again and compares, so a pod cannot bring
+// its own. It imports only the standard library: the sidecar is small.
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Version is the version of this contract.
+const Version = "v1alpha1"
+
+// EnvVar is the environment variable that holds the configuration.
+const EnvVar = "BULKHEAD_CONFIG"
+
+// The names of the injected containers.
+const (
+	// InitContainer builds the rules, proves them and exits.
+	InitContainer = "bulkhead-init"
+	// FirewallContainer watches and repairs them for the pod's life.
+	FirewallContainer = "bulkhead-firewall"
+)
+
+// Config is what a sidecar needs to know.
+type Config struct {
+	// Version is Version.
+	Version string `json:"version"`
+	// Tenant is the tenant's name, for logs.
+	Tenant string `json:"tenant"`
+	// Peers are the addresses that the pod may talk to though they lie in
+	// Denied: its own tenant's ranges.
+	Peers []netip.Prefix `json:"peers"`
+	// Denied are the ranges of all tenants.
+	Denied []netip.Prefix `json:"denied"`
+	// Nodes are the node addresses. Nodes may open connections to Probes only.
+	Nodes []netip.Prefix `json:"nodes"`
+	// System are the cluster's pod and Service ranges: what of them is not in
+	// Denied stays reachable even when Egress.External is Deny.
+	System []netip.Prefix `json:"system,omitempty"`
+	// Egress says what else the pod may reach.
+	Egress Egress `json:"egress"`
+	// Probes are the ports that the kubelet may connect to, sorted, each once.
+	Probes []Port `json:"probes,omitempty"`
+}
+
+// Egress says what a pod may reach beside its peers; see the Tenant's egress.
+type Egress struct {
+	Metadata Action `json:"metadata"`
+	Nodes    Action `json:"nodes"`
+	External Action `json:"external"`
+}
+
+// Action is Allow or Deny.
+type Action string
+
+// The actions.
+const (
+	Allow Action = "allow"
+	Deny  Action = "deny"
+)
+
+// Port is a TCP port of the pod. Kubelet probes are TCP (HTTP, gRPC and
+// tcpSocket) or run inside the container.
+type Port uint16
+
+// Parse reads a configuration strictly and validates it. Errors name the field.
+func Parse(data []byte) (*Config, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	c := &Config{}
+	if err := decoder.Decode(c); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", EnvVar, err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, fmt.Errorf("parse %s: data after the configuration", EnvVar)
+	}
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("validate %s: %w", EnvVar, err)
+	}
+	return c, nil
+}
+
+// Encode writes the configuration as Parse reads it. Equal configurations give
+// equal text: prefixes and ports are sorted, duplicates dropped.
+func (c *Config) Encode() (string, error) {
+	canonical := *c
+	canonical.Peers = sortedPrefixes(c.Peers)
+	canonical.Denied = sortedPrefixes(c.Denied)
+	canonical.Nodes = sortedPrefixes(c.Nodes)
+	canonical.System = sortedPrefixes(c.System)
+	canonical.Probes = slices.Compact(slices.Sorted(slices.Values(c.Probes)))
+	if err := canonical.Validate(); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(&canonical)
+	if err != nil {
+		return "", fmt.Errorf("encode sidecar configuration: %w", err)
+	}
+	return string(data), nil
+}
+
+// Validate says what is wrong with the configuration, all at once.
+func (c *Config) Validate() error {
+	var problems []string
+	report := func(field, format string, args ...any) {
+		problems = append(problems, field+": "+fmt.Sprintf(format, args...))
+	}
+	if c.Version != Version {
+		report("version", "%q is not %q", c.Version, Version)
+	}
+	if c.Tenant == "" {
+		report("tenant", "missing")
+	}
+	for _, list := range []struct {
+		field    string
+		prefixes []netip.Prefix
+		required bool
+	}{
+		{"peers", c.Peers, true},
+		{"denied", c.Denied, true},
+		{"nodes", c.Nodes, true},
+		{"system", c.System, false},
+	} {
+		if list.required && len(list.prefixes) == 0 {
+			report(list.field, "empty")
+		}
+		for i, prefix := range list.prefixes {
+			if !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
+				report(fmt.Sprintf("%s[%d]", list.field, i), "%q is not a CIDR in canonical form", prefix)
+			}
+		}
+	}
+	for _, action := range []struct {
+		field string
+		value Action
+	}{
+		{"egress.metadata", c.Egress.Metadata},
+		{"egress.nodes", c.Egress.Nodes},
+		{"egress.external", c.Egress.External},
+	} {
+		if action.value != Allow && action.value != Deny {
+			report(action.field, "%q is neither %q nor %q", action.value, Allow, Deny)
+		}
+	}
+	for i, port := range c.Probes {
+		if port == 0 {
+			report(fmt.Sprintf("probes[%d]", i), "0 is not a port")
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%s", strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+func sortedPrefixes(prefixes []netip.Prefix) []netip.Prefix {
+	return slices.Compact(slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare))
+}
