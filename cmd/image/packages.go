@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -33,36 +35,39 @@ func addPackages(ctx context.Context, files rootfs, sources []string) error {
 	return files.copyFile("/etc/os-release", 0o644, "/etc/os-release")
 }
 
-// owners returns the packages that own files of the host, sorted.
+// owners returns the packages that own files of the host, sorted. A file is
+// looked for under every path that it may have been packaged as: since /lib
+// became a link to /usr/lib, packages use the one or the other.
 func owners(ctx context.Context, files []string) ([]string, error) {
-	var packages []string
+	candidates := map[string]string{} // path as packaged: file
 	for _, file := range files {
-		pkg, err := owner(ctx, file)
+		resolved, err := filepath.EvalSymlinks(file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("resolve %s: %w", file, err)
 		}
-		packages = append(packages, pkg)
+		for _, candidate := range []string{file, resolved, strings.TrimPrefix(resolved, "/usr")} {
+			candidates[candidate] = file
+		}
+	}
+	args := slices.Sorted(maps.Keys(candidates))
+	out, err := exec.CommandContext(ctx, "dpkg-query", append([]string{"--search"}, args...)...).Output()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return nil, fmt.Errorf("ask dpkg for owners: %w", err) // exit 1: some candidates are in no package
+	}
+	owned := map[string]bool{}
+	var packages []string
+	for line := range strings.Lines(string(out)) {
+		pkg, packaged, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		if file, ok := candidates[packaged]; ok {
+			owned[file] = true
+			packages = append(packages, pkg)
+		}
+	}
+	for _, file := range files {
+		if !owned[file] {
+			return nil, fmt.Errorf("no package owns %s", file)
+		}
 	}
 	slices.Sort(packages)
 	return slices.Compact(packages), nil
-}
-
-// owner asks dpkg for a file by all paths that it may have been packaged under:
-// since /lib became a link to /usr/lib, packages use the one or the other.
-func owner(ctx context.Context, file string) (string, error) {
-	resolved, err := filepath.EvalSymlinks(file)
-	if err != nil {
-		return "", fmt.Errorf("resolve %s: %w", file, err)
-	}
-	for _, candidate := range []string{file, resolved, strings.TrimPrefix(resolved, "/usr")} {
-		out, err := exec.CommandContext(ctx, "dpkg-query", "--search", candidate).Output()
-		if err != nil {
-			continue // not packaged under this path
-		}
-		pkg, _, ok := strings.Cut(string(out), ": ")
-		if ok {
-			return pkg, nil
-		}
-	}
-	return "", fmt.Errorf("no package owns %s", file)
 }
