@@ -1,0 +1,154 @@
+package rego
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Rule is what the METADATA of a rule's package says.
+type Rule struct {
+	// ID is stable and unique: the prefix of the category and the rule's name.
+	ID          string `json:"id"`
+	Category    string `json:"-"`
+	Name        string `json:"-"`
+	Title       string `json:"-"`
+	Description string `json:"-"`
+	Related     []Link `json:"-"`
+	// Severity is critical, high, medium or low.
+	Severity string `json:"severity"`
+	// Threats are the ids of docs/threat-model.md that the rule answers to.
+	Threats []string `json:"threat"`
+	// Level is the level of the Pod Security Standards from which on the rule
+	// counts; empty for rules that do not belong to them.
+	Level string `json:"level"`
+	// Overrides are the rules that this one replaces at its level.
+	Overrides []string `json:"overrides"`
+	// Operations for which the rule counts; by default CREATE and UPDATE.
+	Operations []string `json:"operations"`
+	// Always says that a rule without Level counts without a sidecar too.
+	Always bool `json:"always"`
+	// Avoid and Prefer are objects, as YAML, that the rule refuses and lets pass.
+	Avoid  string `json:"avoid"`
+	Prefer string `json:"prefer"`
+}
+
+// Link leads to further reading.
+type Link struct {
+	Title, URL string
+}
+
+// prefixes of the ids, by category.
+var prefixes = map[string]string{"pod_security": "pss-", "firewall": "fw-"}
+
+var severities = []string{"critical", "high", "medium", "low"}
+
+var threatID = regexp.MustCompile(`^[PSDLA][0-9]+$`)
+
+// rulesOf reads the rules from the modules under data.rules, sorted by id. The
+// error lists all that is wrong.
+func rulesOf(modules map[string]*ast.Module) ([]Rule, error) {
+	var rules []Rule
+	var errs []error
+	seen := map[string]string{}
+	for _, path := range slices.Sorted(maps.Keys(modules)) {
+		module := modules[path]
+		category, name, ok := rulePackage(module.Package.Path)
+		if !ok {
+			continue
+		}
+		rule, err := readRule(module, category, name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+			continue
+		}
+		if other, taken := seen[rule.ID]; taken {
+			errs = append(errs, fmt.Errorf("%s: id %s is taken by %s", path, rule.ID, other))
+		}
+		seen[rule.ID] = path
+		rules = append(rules, rule)
+	}
+	for _, rule := range rules {
+		for _, id := range rule.Overrides {
+			if seen[id] == "" {
+				errs = append(errs, fmt.Errorf("rule %s overrides %s, which does not exist", rule.ID, id))
+			}
+		}
+	}
+	if len(rules) == 0 {
+		errs = append(errs, errors.New("no rules"))
+	}
+	slices.SortFunc(rules, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
+	return rules, errors.Join(errs...)
+}
+
+// rulePackage splits data.rules.<category>.<name>.
+func rulePackage(path ast.Ref) (category, name string, ok bool) {
+	if len(path) < 2 || path[1].Value.Compare(ast.String("rules")) != 0 {
+		return "", "", false
+	}
+	if len(path) != 4 {
+		return "", path.String(), true
+	}
+	return string(path[2].Value.(ast.String)), string(path[3].Value.(ast.String)), true
+}
+
+func readRule(module *ast.Module, category, name string) (Rule, error) {
+	rule := Rule{Category: category, Name: name, Operations: []string{Create, Update}}
+	for _, annotation := range module.Annotations {
+		if annotation.Scope != "package" {
+			continue
+		}
+		custom, err := json.Marshal(annotation.Custom)
+		if err != nil {
+			return Rule{}, fmt.Errorf("read METADATA: %w", err)
+		}
+		decoder := json.NewDecoder(strings.NewReader(string(custom)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&rule); err != nil {
+			return Rule{}, fmt.Errorf("read METADATA: custom: %w", err)
+		}
+		rule.Title, rule.Description = annotation.Title, strings.TrimSpace(annotation.Description)
+		for _, resource := range annotation.RelatedResources {
+			rule.Related = append(rule.Related, Link{resource.Description, resource.Ref.String()})
+		}
+	}
+	exports := slices.ContainsFunc(module.Rules, func(r *ast.Rule) bool { return r.Head.Name == "violations" })
+	return rule, rule.validate(exports)
+}
+
+func (r Rule) validate(exports bool) error {
+	var errs []error
+	require := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	prefix, known := prefixes[r.Category]
+	require(known, "category %q is unknown", r.Category)
+	id := prefix + strings.ReplaceAll(r.Name, "_", "-")
+	require(r.ID == id, "METADATA: id is %q, not %q", r.ID, id)
+	require(r.Title != "" && r.Description != "", "METADATA: title or description is missing")
+	require(slices.Contains(severities, r.Severity), "METADATA: severity %q is none of %q", r.Severity, severities)
+	require(len(r.Threats) > 0, "METADATA: threat is missing")
+	for _, threat := range r.Threats {
+		require(threatID.MatchString(threat), "METADATA: threat %q is not an id of the threat model", threat)
+	}
+	if r.Category == "pod_security" {
+		require(r.Level == Baseline || r.Level == Restricted, "METADATA: level %q is neither baseline nor restricted", r.Level)
+	} else {
+		require(r.Level == "", "METADATA: level %q outside pod_security", r.Level)
+	}
+	require(len(r.Operations) > 0, "METADATA: operations is empty")
+	for _, operation := range r.Operations {
+		require(slices.Contains(operations, operation), "METADATA: operation %q is none of %q", operation, operations)
+	}
+	require(exports, "no rule violations")
+	return errors.Join(errs...)
+}
