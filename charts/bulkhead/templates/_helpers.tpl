@@ -1,0 +1,73 @@
+{{/* A cluster has one Bulkhead, so names are fixed: a second release is refused
+by helm because they are taken. */}}
+
+{{- define "bulkhead.selectorLabels" -}}
+app.kubernetes.io/name: bulkhead-webhook
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "bulkhead.labels" -}}
+{{ include "bulkhead.selectorLabels" . }}
+app.kubernetes.io/part-of: bulkhead
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* An image reference of {image, root}: by digest where there is one. */}}
+{{- define "bulkhead.image" -}}
+{{- $image := .image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* The exempt namespaces as a JSON list: the ones that Bulkhead itself needs
+and those of the values. The configuration and the webhooks' selectors are both
+made of it. */}}
+{{- define "bulkhead.exemptNamespaces" -}}
+{{- concat (list "kube-system" .Release.Namespace) .Values.config.exempt.namespaces | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{/* The webhook's configuration file. */}}
+{{- define "bulkhead.configuration" -}}
+{{- $sidecar := dict
+      "image" (include "bulkhead.image" (dict "image" .Values.sidecar.image "root" $))
+      "imagePullPolicy" .Values.sidecar.image.pullPolicy
+      "resources" .Values.sidecar.resources -}}
+{{- $exempt := merge
+      (dict "namespaces" (include "bulkhead.exemptNamespaces" . | fromJsonArray))
+      .Values.config.exempt -}}
+{{- merge
+      (dict "apiVersion" "config.bulkhead.dev/v1alpha1" "kind" "BulkheadConfiguration" "exempt" $exempt "sidecar" $sidecar)
+      .Values.config | toYaml -}}
+{{- end }}
+
+{{/* What both kinds of webhook configuration share. */}}
+{{- define "bulkhead.webhookAnnotations" -}}
+cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/bulkhead-webhook
+{{- end }}
+
+{{- define "bulkhead.webhookClient" -}}
+admissionReviewVersions: [v1]
+clientConfig:
+  service:
+    name: bulkhead-webhook
+    namespace: {{ .root.Release.Namespace }}
+    port: 443
+    path: {{ .path }}
+matchPolicy: Equivalent
+sideEffects: None
+timeoutSeconds: {{ .root.Values.timeoutSeconds }}
+{{- end }}
+
+{{/* By the namespace's name, which the API server itself writes into this label
+and nobody can change; never by a label that a tenant could set. */}}
+{{- define "bulkhead.namespaceSelector" -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ include "bulkhead.exemptNamespaces" . }}
+{{- end }}
