@@ -138,6 +138,9 @@ func (c *Config) Validate() error {
 			if !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
 				report(fmt.Sprintf("%s[%d]", list.field, i), "%q is not a CIDR in canonical form", prefix)
 			}
+			if list.field == "peers" && prefix.IsValid() && prefix.Bits() == 0 {
+				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds every address, nothing would be denied", prefix)
+			}
 		}
 	}
 	for _, action := range []struct {

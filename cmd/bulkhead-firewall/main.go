@@ -1,0 +1,117 @@
+// Bulkhead-firewall is the sidecar: it holds the rules of one pod. It is injected
+// twice, as an init container that brings the rules in and exits, and as a native
+// sidecar that keeps them there.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	"github.com/bulkhead-dev/bulkhead/sidecar/pod"
+	"github.com/bulkhead-dev/bulkhead/sidecar/run"
+	"github.com/bulkhead-dev/bulkhead/sidecar/watch"
+)
+
+const usage = `Usage: bulkhead-firewall COMMAND
+
+Holds the firewall of the pod whose network namespace it runs in. It needs uid 0,
+NET_ADMIN and NET_RAW, and reads its configuration from the environment variable
+` + config.EnvVar + `.
+
+Commands:
+  init      bring the rules in, verify them and exit
+  run       the same, then watch and repair them until SIGTERM; they stay
+  version   print the version
+
+Exit status: 0 done, 1 failed (all traffic is then dropped), 2 wrong usage.
+`
+
+const (
+	// interval is how soon an altered ipset is found, which no event tells.
+	interval = 5 * time.Second
+	// retry is the pause after a failed repair.
+	retry = time.Second
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() {
+	os.Exit(start(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// start runs a command and returns the exit status.
+func start(args []string, stdout, stderr io.Writer) int {
+	if len(args) != 1 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	var err error
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		_, err = fmt.Fprint(stdout, usage)
+	case "version":
+		_, err = fmt.Fprintln(stdout, version)
+	case "init":
+		err = protect(stderr, false)
+	case "run":
+		err = protect(stderr, true)
+	default:
+		fmt.Fprintf(stderr, "bulkhead-firewall: unknown command %q\n%s", args[0], usage)
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "bulkhead-firewall: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// protect brings the rules in, and keeps them there if asked to.
+func protect(stderr io.Writer, keep bool) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	backend, err := apply.DetectBackend()
+	if err != nil {
+		return err
+	}
+	ipv6, err := pod.HasIPv6()
+	if err != nil {
+		return err
+	}
+	applier, err := apply.Open(backend, ipv6)
+	if err != nil {
+		return err
+	}
+	c, err := config.Parse([]byte(os.Getenv(config.EnvVar)))
+	if err != nil {
+		return errors.Join(err, applier.Guard(ctx))
+	}
+	firewall := &run.Firewall{
+		Config:   c,
+		Enforcer: applier,
+		Look:     pod.Read,
+		Interval: interval,
+		Retry:    retry,
+		Log:      slog.New(slog.NewJSONHandler(stderr, nil)).With("backend", string(backend)),
+	}
+	if keep {
+		// Before the rules, or a change right behind them would go unseen.
+		if firewall.Changes, err = watch.Changes(ctx); err != nil {
+			return errors.Join(err, applier.Guard(ctx))
+		}
+	}
+	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil || !keep {
+		return err
+	}
+	return firewall.Watch(ctx)
+}

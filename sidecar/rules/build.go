@@ -1,0 +1,109 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+)
+
+// Pod is what the rules need to know of the pod's network namespace.
+type Pod struct {
+	// Addresses are those of all interfaces, without the loopback ranges and
+	// without zones.
+	Addresses []netip.Addr
+	// Gateways are the next hops of all routes.
+	Gateways []netip.Addr
+	// IPv6 says whether the kernel has IPv6 at all.
+	IPv6 bool
+}
+
+// Build makes the plan. A family in which the pod has no address of its tenant's
+// is closed but for loopback (P5). It is an error if that leaves an address
+// unused, or if an address belongs to another tenant: the IPAM then does not keep
+// to the tenants' ranges, and nobody could tell the pod's traffic from another's.
+func Build(c *config.Config, pod Pod) (Plan, error) {
+	families := []Family{IPv4}
+	if pod.IPv6 {
+		families = append(families, IPv6)
+	}
+	var plan Plan
+	open := false
+	for _, family := range families {
+		tables := builder{
+			family:    family,
+			config:    c,
+			addresses: family.addresses(pod.Addresses),
+			gateways:  family.addresses(pod.Gateways),
+		}
+		member, err := tables.member()
+		if err != nil {
+			return Plan{}, err
+		}
+		open = open || member
+		plan.Tables = append(plan.Tables, tables.table(member))
+	}
+	if addrs := global(pod.Addresses); !open && len(addrs) > 0 {
+		return Plan{}, fmt.Errorf("no address of the pod %v lies in the ranges of tenant %s %v: the cluster's IPAM does not keep to them",
+			addrs, c.Tenant, c.Peers)
+	}
+	return plan, nil
+}
+
+// builder holds what concerns one family.
+type builder struct {
+	family    Family
+	config    *config.Config
+	addresses []netip.Addr
+	gateways  []netip.Addr
+}
+
+// member says whether the pod has an address of its tenant's in this family.
+func (b builder) member() (bool, error) {
+	found := false
+	for _, addr := range global(b.addresses) {
+		own, denied := holds(b.config.Peers, addr), holds(b.config.Denied, addr)
+		switch {
+		case denied && !own:
+			return false, fmt.Errorf("the pod's address %s lies in a range of another tenant than %s %v: the cluster's IPAM does not keep to them",
+				addr, b.config.Tenant, b.config.Peers)
+		case own && !denied:
+			return false, fmt.Errorf("the pod's address %s lies in no denied range %v: other tenants could not tell it from the outside",
+				addr, b.config.Denied)
+		}
+		found = found || own
+	}
+	return found, nil
+}
+
+func (b builder) table(open bool) Table {
+	table := Table{
+		Family: b.family,
+		Peers: Set{
+			Name:    fmt.Sprintf("bulkhead-peers-%d", int(b.family)),
+			Family:  b.family,
+			Members: b.family.prefixes(b.config.Peers),
+		},
+		Hooks: []Hook{
+			{"INPUT", Rule{Target: "-j " + input, Intent: "L7: every packet in, before any other rule"}},
+			{"OUTPUT", Rule{Target: "-j " + output, Intent: "L7: every packet out, before any other rule"}},
+			{"FORWARD", Rule{Target: "-j " + forward, Intent: "L7 P12: every packet through, before any other rule"}},
+		},
+	}
+	if open {
+		table.Chains = b.open()
+	} else {
+		table.Chains = b.closed()
+	}
+	return table
+}
+
+// global leaves out the addresses that every interface has.
+func global(addrs []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(addrs), netip.Addr.IsLinkLocalUnicast)
+}
+
+func holds(prefixes []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}

@@ -1,0 +1,226 @@
+package rules
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// alice is a tenant in both families, with the defaults of a Tenant's egress.
+func alice() *config.Config {
+	return &config.Config{
+		Version: config.Version,
+		Tenant:  "alice",
+		Peers:   prefixes("172.16.1.0/24", "fd00:1::/64"),
+		Denied:  prefixes("172.16.0.0/16", "fd00::/16"),
+		Nodes:   prefixes("10.250.0.0/24", "fd01::/64"),
+		System:  prefixes("10.244.0.0/16", "10.96.0.0/12", "fd02::/48"),
+		Egress:  config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Allow},
+		Probes:  []config.Port{8080},
+	}
+}
+
+func dualStack() Pod {
+	return Pod{
+		Addresses: addresses("172.16.1.7", "fd00:1::7", "fe80::7"),
+		Gateways:  addresses("172.16.1.1", "fe80::1"),
+		IPv6:      true,
+	}
+}
+
+func TestBuildGolden(t *testing.T) {
+	cases := map[string]struct {
+		config func(*config.Config)
+		pod    func(*Pod)
+	}{
+		"dual-stack": {},
+		"ipv4-only": {
+			pod: func(p *Pod) { p.Addresses = addresses("172.16.1.7", "fe80::7") },
+		},
+		"ipv6-only": {
+			pod: func(p *Pod) { p.Addresses = addresses("fd00:1::7", "fe80::7") },
+		},
+		"no-ipv6-in-kernel": {
+			pod: func(p *Pod) { p.Addresses, p.Gateways, p.IPv6 = addresses("172.16.1.7"), addresses("172.16.1.1"), false },
+		},
+		"no-address-yet": {
+			pod: func(p *Pod) { p.Addresses, p.Gateways = nil, nil },
+		},
+		"second-interface": {
+			pod: func(p *Pod) { p.Addresses = append(p.Addresses, addresses("192.168.5.9")...) },
+		},
+		"egress-all-allowed": {
+			config: func(c *config.Config) {
+				c.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Allow}
+			},
+		},
+		"egress-all-denied": {
+			config: func(c *config.Config) {
+				c.Egress = config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Deny}
+			},
+		},
+		"no-probes": {
+			config: func(c *config.Config) { c.Probes = nil },
+		},
+		"everything-denied": {
+			config: func(c *config.Config) { c.Denied = prefixes("0.0.0.0/0", "::/0") },
+		},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			c, pod := alice(), dualStack()
+			if test.config != nil {
+				test.config(c)
+			}
+			if test.pod != nil {
+				test.pod(&pod)
+			}
+			if err := c.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan, err := Build(c, pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, plan.String())
+		})
+	}
+	if !*update {
+		leftOver(t, len(cases))
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	cases := map[string]struct {
+		config func(*config.Config)
+		pod    func(*Pod)
+		want   string
+	}{
+		"address of another tenant": {
+			pod:  func(p *Pod) { p.Addresses = addresses("172.16.2.7") },
+			want: "the pod's address 172.16.2.7 lies in a range of another tenant than alice",
+		},
+		"second address of another tenant": {
+			pod:  func(p *Pod) { p.Addresses = addresses("172.16.1.7", "fd00:2::7") },
+			want: "the pod's address fd00:2::7 lies in a range of another tenant than alice",
+		},
+		"IPAM without tenants": {
+			pod:  func(p *Pod) { p.Addresses = addresses("10.244.0.7", "fe80::7") },
+			want: "no address of the pod [10.244.0.7] lies in the ranges of tenant alice",
+		},
+		"own range is not denied to others": {
+			config: func(c *config.Config) { c.Denied = prefixes("172.17.0.0/16", "fd00::/16") },
+			want:   "the pod's address 172.16.1.7 lies in no denied range",
+		},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			c, pod := alice(), dualStack()
+			if test.config != nil {
+				test.config(c)
+			}
+			if test.pod != nil {
+				test.pod(&pod)
+			}
+			_, err := Build(c, pod)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestEveryRuleSaysWhy holds that a rule's comment names a threat or a field of
+// the configuration, and that iptables prints it back as it is written.
+func TestEveryRuleSaysWhy(t *testing.T) {
+	intent := regexp.MustCompile(`^(([PSL][0-9]+ ?)+|egress\.[a-z]+): [A-Za-z0-9 ,.:()-]+$`)
+	plan, err := Build(alice(), dualStack())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range plan.Tables {
+		for _, chain := range table.Chains {
+			if len(chain.Name) > 28 {
+				t.Errorf("chain name %s is longer than xtables allows (28)", chain.Name)
+			}
+			for _, rule := range chain.Rules {
+				if !intent.MatchString(rule.Intent) || len(rule.Intent) > 255 {
+					t.Errorf("%s %s: comment %q names no threat, or cannot be printed back", table.Family, chain.Name, rule.Intent)
+				}
+			}
+		}
+	}
+}
+
+// TestOrderOfGivenAddresses holds that the order in which the kernel lists
+// addresses does not make another plan.
+func TestOrderOfGivenAddresses(t *testing.T) {
+	pod := dualStack()
+	one, err := Build(alice(), pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Addresses = addresses("fe80::7", "fd00:1::7", "172.16.1.7", "fd00:1::7")
+	other, err := Build(alice(), pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(one.String(), other.String()); diff != "" {
+		t.Errorf("plans differ:\n%s", diff)
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; write it with: go test ./sidecar/rules -update", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("rules differ from %s (-want +got):\n%s\nif the change is meant: go test ./sidecar/rules -update", path, diff)
+	}
+}
+
+func leftOver(t *testing.T, want int) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != want {
+		t.Errorf("%d golden files for %d cases: %v", len(files), want, files)
+	}
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
+func addresses(texts ...string) []netip.Addr {
+	var all []netip.Addr
+	for _, text := range texts {
+		all = append(all, netip.MustParseAddr(text))
+	}
+	return all
+}

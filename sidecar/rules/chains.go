@@ -1,0 +1,245 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+)
+
+// The chains' names.
+const (
+	input    = "BULKHEAD-INPUT"
+	output   = "BULKHEAD-OUTPUT"
+	forward  = "BULKHEAD-FORWARD"
+	source   = "BULKHEAD-SOURCE"
+	from     = "BULKHEAD-FROM"
+	fromNode = "BULKHEAD-FROM-NODE"
+	to       = "BULKHEAD-TO"
+	toNode   = "BULKHEAD-TO-NODE"
+)
+
+// The targets.
+const (
+	accept = "-j ACCEPT"
+	drop   = "-j DROP"
+	pass   = "-j RETURN"
+)
+
+// opening matches the packet that opens a TCP connection.
+const opening = "--tcp-flags FIN,SYN,RST,ACK SYN"
+
+// The types of ICMPv6 that IPv6 itself lives by (RFC 4861, RFC 3810).
+const (
+	multicastQuery      = 130
+	routerAdvertisement = 134
+	neighbourSolicit    = 135
+	neighbourAdvert     = 136
+	redirect            = 137
+	multicastReport     = 143
+)
+
+// open are the chains of a family that the pod takes part in.
+func (b builder) open() []Chain {
+	return []Chain{
+		{input, []Rule{
+			{"-i lo", accept, "P7: loopback is free on lo"},
+			{"", "-j " + from, "P1 P9: by the address of the sender alone"},
+			{"", accept, "P8: judged, and judged again at the next packet"},
+		}},
+		{output, slices.Concat(
+			[]Rule{{"-o lo", accept, "P7: loopback is free on lo"}},
+			b.selfless(),
+			[]Rule{
+				{"", "-j " + source, "P3 P4 P10: on every interface, own sources only"},
+				{"", "-j " + to, "P1 P9: by the address of the receiver alone"},
+				{"", accept, "P8: judged, and judged again at the next packet"},
+			},
+		)},
+		{forward, []Rule{
+			{"", "-j " + from, "P12: forwarded traffic as if received"},
+			{"", "-j " + to, "P12: and as if sent"},
+			{"", accept, "P8: judged, and judged again at the next packet"},
+		}},
+		{source, b.source()},
+		{from, b.from()},
+		{fromNode, b.fromNode()},
+		{to, b.to()},
+		{toNode, b.toNode()},
+	}
+}
+
+// closed are the chains of a family in which the pod has no address of its own.
+func (b builder) closed() []Chain {
+	return []Chain{
+		{input, []Rule{
+			{"-i lo", accept, "P7: loopback is free on lo"},
+			{"", drop, "P5: the pod has no address of its tenant in this family"},
+		}},
+		{output, []Rule{
+			{"-o lo", accept, "P7: loopback is free on lo"},
+			{"", drop, "P5: the pod has no address of its tenant in this family"},
+		}},
+		{forward, []Rule{
+			{"", drop, "P5 P12: the pod has no address of its tenant in this family"},
+		}},
+	}
+}
+
+// selfless lets out what IPv6 sends from :: while it has no address yet.
+func (b builder) selfless() []Rule {
+	if b.family == IPv4 {
+		return nil // DHCP is the CNI's matter, and done before any container runs
+	}
+	return []Rule{
+		{"-s ::/128 -d ff02::1:ff00:0/104 " + b.family.icmp(neighbourSolicit), accept, "P5: duplicate address detection"},
+		{"-d ff02::16/128 " + b.family.icmp(multicastReport), accept, "P5: multicast listener reports, or switches lose neighbour discovery"},
+	}
+}
+
+// source pins what the pod sends to its own addresses.
+func (b builder) source() []Rule {
+	var rules []Rule
+	for _, addr := range b.addresses {
+		rules = append(rules, Rule{match("-s", single(addr)), pass, "P3 P4: an address of this pod"})
+	}
+	return append(rules, Rule{"", drop, "P3 P4: a source that is not this pod"})
+}
+
+// from judges a sender. Gateway and nodes come before the peers: a bridge's
+// gateway lies inside the tenant's range, and what the node masquerades comes from
+// it whoever sent it (S2).
+func (b builder) from() []Rule {
+	rules := []Rule{
+		{match("-s", b.family.loopback()), drop, "P7: loopback from outside, CVE-2020-8558"},
+		{match("-d", b.family.loopback()), drop, "P7: loopback from outside, CVE-2020-8558"},
+	}
+	if b.family == IPv6 {
+		rules = append(rules, b.neighbours()...)
+		rules = append(rules, Rule{match("-s", linkLocal()) + " " + b.family.icmp(multicastQuery), pass, "P5: multicast listener queries"})
+		for _, gateway := range b.gateways {
+			if gateway.IsLinkLocalUnicast() {
+				rules = append(rules, Rule{match("-s", single(gateway)) + " " + b.family.icmp(routerAdvertisement), pass, "P5: the router of this pod"})
+			}
+		}
+		rules = append(rules,
+			Rule{b.family.icmp(routerAdvertisement), drop, "P5: routers among the pods, CVE-2020-10749"},
+			Rule{b.family.icmp(redirect), drop, "P5: redirects from pods"},
+		)
+	}
+	if b.config.Egress.Metadata == config.Deny {
+		rules = append(rules, Rule{match("-s", single(b.family.metadata())), drop, "P13: metadata service"})
+	}
+	for _, node := range slices.Concat(singles(b.gateways), b.family.prefixes(b.config.Nodes)) {
+		rules = append(rules, Rule{match("-s", node), "-g " + fromNode, "S2: node or gateway, only what probes need"})
+	}
+	return append(rules, b.ranges("-s", "src")...)
+}
+
+// fromNode judges what comes from a node. Nodes are trusted, but what they
+// masquerade is not.
+func (b builder) fromNode() []Rule {
+	var rules []Rule
+	for _, port := range b.config.Probes {
+		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --dport %d", port), pass, "S2: a probe of the kubelet"})
+	}
+	for _, kind := range b.family.errors() {
+		rules = append(rules, Rule{b.family.icmp(kind), pass, "S2: the node as router reports an error or the MTU"})
+	}
+	if b.config.Egress.Nodes == config.Allow {
+		rules = append(rules, Rule{"-p tcp -m tcp ! " + opening, pass, "egress.nodes: answers to the pod"})
+	}
+	return append(rules, Rule{"", drop, "S2: NodePort or masqueraded traffic"})
+}
+
+// to judges a receiver. Encapsulation is dropped whoever it is for: a node also
+// answers at addresses that no list names, such as the gateway of another node's
+// bridge inside the tenant's own range, and unpacks what is sent there (P6).
+func (b builder) to() []Rule {
+	rules := []Rule{
+		{match("-d", b.family.loopback()), drop, "P7: loopback of somebody else, CVE-2020-8558"},
+	}
+	if b.family == IPv6 {
+		rules = append(rules, b.neighbours()...)
+	}
+	metadata := Rule{match("-d", single(b.family.metadata())), drop, "P13: metadata service"}
+	if b.config.Egress.Metadata == config.Allow {
+		metadata = Rule{metadata.Match, pass, "egress.metadata: allowed"}
+	}
+	rules = append(rules, metadata)
+	rules = append(rules, Rule{"-p udp -m multiport --dports 4789,8472,6081", drop, "P6: VXLAN or Geneve for a node to unpack"})
+	for _, protocol := range []int{4, 41, 47} {
+		rules = append(rules, Rule{fmt.Sprintf("-p %d", protocol), drop, "P6: a tunnel (IPIP, 6in4, GRE) for a node to unpack"})
+	}
+	for _, gateway := range singles(b.gateways) {
+		rules = append(rules, Rule{match("-d", gateway), "-g " + toNode, "S2: gateway, only answers to probes"})
+	}
+	for _, group := range b.family.groups() {
+		rules = append(rules, Rule{match("-d", group), drop, "P9: multicast or broadcast reaches whoever listens"})
+	}
+	return append(rules, b.ranges("-d", "dst")...)
+}
+
+// toNode judges what goes to a node.
+func (b builder) toNode() []Rule {
+	if b.config.Egress.Nodes == config.Allow {
+		return []Rule{{"", pass, "egress.nodes: allowed"}}
+	}
+	var rules []Rule
+	for _, port := range b.config.Probes {
+		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), pass, "S2: an answer to a probe"})
+	}
+	return append(rules, Rule{"", drop, "S2 P6: the node itself"})
+}
+
+// neighbours lets neighbour discovery pass; it carries nobody's data and without
+// it there is no IPv6.
+func (b builder) neighbours() []Rule {
+	return []Rule{
+		{b.family.icmp(neighbourSolicit), pass, "P5: neighbour discovery"},
+		{b.family.icmp(neighbourAdvert), pass, "P5: neighbour discovery"},
+	}
+}
+
+// ranges judges the other side's address, "-s" and "src" or "-d" and "dst".
+func (b builder) ranges(flag, side string) []Rule {
+	var rules []Rule
+	if b.family == IPv6 {
+		rules = append(rules, Rule{match(flag, linkLocal()), drop, "P5: any neighbour, of whatever tenant"})
+	}
+	rules = append(rules, Rule{fmt.Sprintf("-m set --match-set bulkhead-peers-%d %s", b.family, side), pass, "P1: a pod of the same tenant"})
+	if flag == "-d" {
+		for _, node := range b.family.prefixes(b.config.Nodes) {
+			rules = append(rules, Rule{match(flag, node), "-g " + toNode, "S2: node, only answers to probes"})
+		}
+	}
+	for _, denied := range b.family.prefixes(b.config.Denied) {
+		rules = append(rules, Rule{match(flag, denied), drop, "P1 P9: another tenant"})
+	}
+	if b.config.Egress.External == config.Deny {
+		for _, system := range b.family.prefixes(b.config.System) {
+			rules = append(rules, Rule{match(flag, system), pass, "egress.external: the cluster itself"})
+		}
+		rules = append(rules, Rule{"", drop, "egress.external: denied"})
+	}
+	return rules
+}
+
+// match is empty for a range of all addresses, as iptables prints it.
+func match(flag string, prefix netip.Prefix) string {
+	if prefix.Bits() == 0 {
+		return ""
+	}
+	return flag + " " + prefix.String()
+}
+
+func single(addr netip.Addr) netip.Prefix { return netip.PrefixFrom(addr, addr.BitLen()) }
+
+func singles(addrs []netip.Addr) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for _, addr := range addrs {
+		prefixes = append(prefixes, single(addr))
+	}
+	return prefixes
+}

@@ -1,0 +1,111 @@
+// Package rules turns a sidecar's configuration and what is known of its pod
+// into the firewall's rules, for IPv4 and IPv6. It is pure: it reads nothing and
+// runs nothing; package apply brings a Plan into the kernel.
+//
+// The rules live in chains of their own in the filter table:
+//
+//	INPUT    lo | who sends it (FROM) | accept
+//	OUTPUT   lo | is the source the pod's own (SOURCE) | where to (TO) | accept
+//	FORWARD  who sends it (FROM) | where to (TO) | accept
+//
+// FROM and TO return what may pass and drop the rest, so that forwarded traffic
+// is held to the very same rules. Nothing is stateful: every packet is judged by
+// its addresses alone, whatever its protocol (THREATS.md P8, P9), and an own peer
+// costs one look-up in a hash set, however large the set is. What is denied are
+// plain rules; the set can only let in, so an emptied set closes.
+//
+// The policy of the built-in chains is DROP: with all rules flushed a pod is
+// closed, not open.
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Plan is the whole firewall: one table for each family that the kernel has.
+type Plan struct {
+	Tables []Table
+}
+
+// Table is what belongs into the filter table of one family.
+type Table struct {
+	Family Family
+	Peers  Set
+	// Hooks are the first rules of the built-in chains; the built-in chain's
+	// policy is DROP.
+	Hooks []Hook
+	// Chains are Bulkhead's own chains, whole and in order.
+	Chains []Chain
+}
+
+// Set is an ipset of type hash:net.
+type Set struct {
+	Name    string
+	Family  Family
+	Members []netip.Prefix
+}
+
+// Hook is the jump at position 1 of a built-in chain.
+type Hook struct {
+	Builtin string
+	Jump    Rule
+}
+
+// Chain is a chain of Bulkhead's own.
+type Chain struct {
+	Name  string
+	Rules []Rule
+}
+
+// Rule is one rule, in the words and the order of `iptables -S`.
+type Rule struct {
+	// Match is what a packet must look like; empty for any packet.
+	Match string
+	// Target is what becomes of it: "-j" or "-g" and a verdict or chain.
+	Target string
+	// Intent says in one line why, and begins with the ids of the threats it
+	// answers to or the field of the configuration it follows. It is the
+	// rule's comment in the kernel.
+	Intent string
+}
+
+// Spec is the rule as iptables' arguments, without its chain.
+func (r Rule) Spec() string {
+	spec := fmt.Sprintf("-m comment --comment %q %s", r.Intent, r.Target)
+	if r.Match != "" {
+		spec = r.Match + " " + spec
+	}
+	return spec
+}
+
+// String prints the plan for a person: the golden files are made of it.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, table := range p.Tables {
+		fmt.Fprintf(&b, "%s\n", table.Family)
+		for _, member := range table.Peers.Members {
+			fmt.Fprintf(&b, "  set %s: %s\n", table.Peers.Name, member)
+		}
+		for _, hook := range table.Hooks {
+			fmt.Fprintf(&b, "\n  %s (policy DROP)\n%s", hook.Builtin, hook.Jump.line())
+		}
+		for _, chain := range table.Chains {
+			fmt.Fprintf(&b, "\n  %s\n", chain.Name)
+			for _, rule := range chain.Rules {
+				b.WriteString(rule.line())
+			}
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func (r Rule) line() string {
+	words := r.Target
+	if r.Match != "" {
+		words = r.Match + " " + r.Target
+	}
+	return fmt.Sprintf("    %-88s # %s\n", words, r.Intent)
+}
