@@ -16,6 +16,14 @@ import data.lib.sidecar
 spec := object.union({}, object.get(input.object, "spec", null))
 
 # METADATA
+# description: The pod's init containers, the genuine sidecar's among them.
+init_containers := list_at(spec, "initContainers")
+
+# METADATA
+# description: The init containers before the update.
+old_init_containers := list_at(object_at(input.oldObject, "spec"), "initContainers")
+
+# METADATA
 # description: The pod's annotations.
 annotations := object_at(object_at(input.object, "metadata"), "annotations")
 
@@ -51,6 +59,12 @@ windows if spec.os.name == "windows"
 user_namespace if spec.hostUsers == false
 
 # METADATA
+# description: The element of a list; null where it has none.
+element(list, index) := value if value := list[index]
+
+else := null
+
+# METADATA
 # description: The list in a field; empty when unset.
 list_at(parent, key) := [] if object.get(parent, key, null) == null
 
@@ -71,6 +85,6 @@ _containers(kind) := [entry |
 		"name": object.get(container, "name", ""),
 		"path": sprintf("spec.%s[%d]", [kind, index]),
 		"security": object_at(container, "securityContext"),
-		"container": container,
+		"spec": container,
 	}
 ]

@@ -23,6 +23,6 @@ violation(entry, field, problem, remedy) := {
 # description: Any value as JSON, so that a reader sees what was written and of which type.
 quote(value) := json.marshal(value)
 
-_label(entry) := "" if entry.path in {"spec", "metadata"}
+_label(entry) := sprintf("container %q: ", [entry.name]) if entry.kind
 
-else := sprintf("container %q: ", [entry.name])
+else := ""

@@ -2,8 +2,8 @@
 # title: Privileged containers
 # description: |
 #   Privileged containers disable most security mechanisms and must be disallowed.
-#   A privileged container reaches every other pod's network namespace on its node,
-#   and flushes the firewall in it.
+#   A privileged container reaches the network namespace of every other pod on its
+#   node, and can flush the firewall in it.
 #
 #   Restricted fields:
 #   - spec.containers[*].securityContext.privileged
@@ -12,7 +12,7 @@
 #
 #   Allowed values: undefined/null, false
 # related_resources:
-#   - description: Pod Security Standards, baseline, privileged containers
+#   - description: Pod Security Standards, baseline
 #     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
 # custom:
 #   id: pss-privileged

@@ -1,0 +1,70 @@
+# METADATA
+# title: Reserved container names
+# description: |
+#   The names `bulkhead-init` and `bulkhead-firewall` belong to the firewall's containers
+#   at spec.initContainers[0] and [1]. No other container may bear them, of any kind and
+#   in any namespace, and no ephemeral container may join the processes of one by
+#   targetContainerName.
+# related_resources:
+#   - description: Ephemeral containers
+#     ref: https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/
+# custom:
+#   id: fw-reserved-name
+#   severity: critical
+#   threat: [L3, L5, D7]
+#   always: true
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           image: app
+#       ephemeralContainers:
+#         - name: debugger
+#           image: busybox
+#           targetContainerName: bulkhead-firewall
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           image: app
+#       ephemeralContainers:
+#         - name: debugger
+#           image: busybox
+#           targetContainerName: app
+package rules.firewall.reserved_name
+
+import data.lib.pod
+import data.lib.report
+import data.lib.sidecar
+
+violations contains report.violation(
+	container,
+	"name",
+	"is reserved for Bulkhead's firewall",
+	"use another name",
+) if {
+	some container in pod.containers
+	container.name in sidecar.names
+	not in_place(container)
+}
+
+violations contains report.violation(
+	container,
+	"targetContainerName",
+	sprintf("is %s, a container of Bulkhead's firewall", [report.quote(target)]),
+	"target another container",
+) if {
+	some container in pod.containers
+	target := object.get(container.spec, "targetContainerName", null)
+	target in sidecar.names
+}
+
+# In its place it is judged by fw-sidecar-genuine and fw-sidecar-unchanged, where
+# the namespace has a tenant.
+in_place(container) if {
+	container.kind == "initContainers"
+	sidecar.names[container.index] == container.name
+	sidecar.expected[container.index]
+}

@@ -1,0 +1,60 @@
+# METADATA
+# title: Genuine sidecar
+# description: |
+#   A tenant's pod begins with the two containers of the firewall: `bulkhead-init` at
+#   spec.initContainers[0], which builds and proves the rules before anything else of the
+#   pod runs, and `bulkhead-firewall` at spec.initContainers[1], which keeps them. Both
+#   must equal, field by field, what the configuration injects. Nothing else counts: no
+#   label or annotation makes a pod protected or exempt.
+#
+#   Tolerated is only what the API server's ServiceAccount plugin adds when it runs again
+#   after the webhook: the read-only mount of the pod's token.
+# related_resources:
+#   - description: KEP-753, sidecar containers
+#     ref: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/753-sidecar-containers
+# custom:
+#   id: fw-sidecar-genuine
+#   severity: critical
+#   threat: [L1, L2, L3, L12, L15, L16]
+#   operations: [CREATE]
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       initContainers:
+#         - {name: bulkhead-init, image: firewall, command: [sleep, 1d]}
+#         - {name: bulkhead-firewall, image: firewall}
+#       containers:
+#         - {name: app, image: app}
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       initContainers: # as the webhook injects them
+#         - {name: bulkhead-init, image: firewall}
+#         - {name: bulkhead-firewall, image: firewall}
+#       containers:
+#         - {name: app, image: app}
+package rules.firewall.sidecar_genuine
+
+import data.lib.pod
+import data.lib.report
+import data.lib.sidecar
+
+violations contains report.violation(
+	{"kind": "initContainers", "name": name, "path": "spec"},
+	sprintf("initContainers[%d]", [index]),
+	sprintf("is not what Bulkhead injects there: it %s", [difference(found, sidecar.expected[index])]),
+	"leave this container and its place to Bulkhead's webhook, and let no other webhook change them",
+) if {
+	some index, name in sidecar.names
+	found := pod.element(pod.init_containers, index)
+	not sidecar.genuine("initContainers", index, found)
+}
+
+difference(null, _) := "is missing"
+
+difference(found, wanted) := sprintf("differs in %s", [concat(", ", fields)]) if {
+	fields := {field |
+		some field in object.keys(object.union(found, wanted))
+		object.get(found, field, null) != object.get(wanted, field, null)
+	}
+}

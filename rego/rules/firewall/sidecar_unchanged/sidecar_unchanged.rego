@@ -1,0 +1,48 @@
+# METADATA
+# title: Unchanged sidecar
+# description: |
+#   The two containers of the firewall stay as they were created: no update of the pod,
+#   be it `kubectl set image` or a resize, may alter, move or remove them. The pod is
+#   compared with its old self, not with the configuration, so that a pod from before a
+#   change of the configuration can still be updated.
+# related_resources:
+#   - description: KEP-1287, in-place resize of pods
+#     ref: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/1287-in-place-update-pod-resources
+# custom:
+#   id: fw-sidecar-unchanged
+#   severity: critical
+#   threat: [L4]
+#   operations: [UPDATE]
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       initContainers: # created as the webhook injects them
+#         - {name: bulkhead-init, image: firewall}
+#         - {name: bulkhead-firewall, image: busybox}
+#       containers:
+#         - {name: app, image: app}
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       initContainers:
+#         - {name: bulkhead-init, image: firewall}
+#         - {name: bulkhead-firewall, image: firewall}
+#       containers:
+#         - {name: app, image: "app:v2"}
+package rules.firewall.sidecar_unchanged
+
+import data.lib.pod
+import data.lib.report
+import data.lib.sidecar
+
+violations contains report.violation(
+	{"kind": "initContainers", "name": name, "path": "spec"},
+	sprintf("initContainers[%d]", [index]),
+	"is changed by this update",
+	"leave Bulkhead's containers as they are, or create the pod anew",
+) if {
+	some index, name in sidecar.names
+	before := pod.element(pod.old_init_containers, index)
+	object.get(before, "name", null) == name
+	pod.element(pod.init_containers, index) != before
+}

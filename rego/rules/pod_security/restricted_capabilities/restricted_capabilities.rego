@@ -1,0 +1,69 @@
+# METADATA
+# title: Capabilities, restricted
+# description: |
+#   Containers must drop ALL capabilities, and may only add NET_BIND_SERVICE back. Both
+#   are spelled exactly so. Pods for Windows (spec.os.name) have no such field.
+#
+#   Restricted fields:
+#   - spec.containers[*].securityContext.capabilities.drop
+#   - spec.initContainers[*].securityContext.capabilities.drop
+#   - spec.ephemeralContainers[*].securityContext.capabilities.drop
+#
+#   Allowed values: any list that includes ALL
+#
+#   Restricted fields:
+#   - spec.containers[*].securityContext.capabilities.add
+#   - spec.initContainers[*].securityContext.capabilities.add
+#   - spec.ephemeralContainers[*].securityContext.capabilities.add
+#
+#   Allowed values: undefined/null, NET_BIND_SERVICE
+# related_resources:
+#   - description: Pod Security Standards, restricted
+#     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+# custom:
+#   id: pss-restricted-capabilities
+#   severity: medium
+#   threat: [D2, D7, D8, P2]
+#   level: restricted
+#   overrides: [pss-capabilities]
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext:
+#             capabilities: {add: [CHOWN]}
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext:
+#             capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}
+package rules.pod_security.restricted_capabilities
+
+import data.lib.pod
+import data.lib.report
+
+violations contains report.violation(
+	container,
+	"securityContext.capabilities.drop",
+	"lacks \"ALL\": unrestricted capabilities",
+	"drop ALL",
+) if {
+	not pod.windows
+	some container in pod.containers
+	not "ALL" in pod.list_at(pod.object_at(container.security, "capabilities"), "drop")
+}
+
+violations contains report.violation(
+	container,
+	sprintf("securityContext.capabilities.add[%d]", [index]),
+	sprintf("is %s: unrestricted capabilities", [report.quote(capability)]),
+	"remove it: only NET_BIND_SERVICE may be added",
+) if {
+	not pod.windows
+	some container in pod.containers
+	some index, capability in pod.list_at(pod.object_at(container.security, "capabilities"), "add")
+	capability != "NET_BIND_SERVICE"
+}

@@ -1,0 +1,47 @@
+# METADATA
+# title: Masks of /proc, restricted
+# description: |
+#   The default /proc masks are set up to reduce the attack surface, and are required.
+#
+#   Restricted fields:
+#   - spec.containers[*].securityContext.procMount
+#   - spec.initContainers[*].securityContext.procMount
+#   - spec.ephemeralContainers[*].securityContext.procMount
+#
+#   Allowed values: undefined/null, Default
+# related_resources:
+#   - description: Pod Security Standards, restricted
+#     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+# custom:
+#   id: pss-restricted-proc-mount
+#   severity: high
+#   threat: [D6]
+#   level: restricted
+#   overrides: [pss-proc-mount]
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext: {procMount: Unmasked}
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext: {procMount: Default}
+package rules.pod_security.restricted_proc_mount
+
+import data.lib.pod
+import data.lib.report
+
+violations contains report.violation(
+	container,
+	"securityContext.procMount",
+	sprintf("is %s", [report.quote(value)]),
+	"use Default or leave it out",
+) if {
+	some container in pod.containers
+	value := object.get(container.security, "procMount", null)
+	not value in {"Default", null}
+}

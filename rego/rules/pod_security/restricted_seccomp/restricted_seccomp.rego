@@ -1,0 +1,71 @@
+# METADATA
+# title: Seccomp profiles, restricted
+# description: |
+#   A seccomp profile must be set, and only runtime default and localhost profiles are
+#   allowed. A container may leave it out where the pod sets an allowed one. Pods for
+#   Windows (spec.os.name) have no such field.
+#
+#   Restricted fields:
+#   - spec.securityContext.seccompProfile.type
+#   - spec.containers[*].securityContext.seccompProfile.type
+#   - spec.initContainers[*].securityContext.seccompProfile.type
+#   - spec.ephemeralContainers[*].securityContext.seccompProfile.type
+#
+#   Allowed values: RuntimeDefault, Localhost; undefined/null in a container where the
+#   pod's is one of them
+# related_resources:
+#   - description: Pod Security Standards, restricted
+#     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+# custom:
+#   id: pss-restricted-seccomp
+#   severity: medium
+#   threat: [D6, P11]
+#   level: restricted
+#   overrides: [pss-seccomp]
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           image: app
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       securityContext:
+#         seccompProfile: {type: RuntimeDefault}
+#       containers:
+#         - name: app
+package rules.pod_security.restricted_seccomp
+
+import data.lib.pod
+import data.lib.report
+
+allowed := {"RuntimeDefault", "Localhost"}
+
+# Set, and not to an allowed type.
+violations contains report.violation(
+	context,
+	"securityContext.seccompProfile.type",
+	sprintf("is %s", [report.quote(type)]),
+	"use RuntimeDefault or Localhost",
+) if {
+	not pod.windows
+	some context in pod.contexts
+	profile := object.get(context.security, "seccompProfile", null)
+	profile != null
+	type := object.get(profile, "type", "")
+	not type in allowed
+}
+
+# Set neither in the container nor in the pod.
+violations contains report.violation(
+	container,
+	"securityContext.seccompProfile",
+	"is set neither here nor in the pod's securityContext",
+	"use RuntimeDefault or Localhost in one of them",
+) if {
+	not pod.windows
+	object.get(pod.itself.security, "seccompProfile", null) == null
+	some container in pod.containers
+	object.get(container.security, "seccompProfile", null) == null
+}

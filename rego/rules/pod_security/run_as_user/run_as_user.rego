@@ -1,0 +1,56 @@
+# METADATA
+# title: Running as user 0
+# description: |
+#   Containers must not set runAsUser to 0. Pods in a user namespace of their own are let
+#   pass (since v1.35).
+#
+#   Restricted fields:
+#   - spec.securityContext.runAsUser
+#   - spec.containers[*].securityContext.runAsUser
+#   - spec.initContainers[*].securityContext.runAsUser
+#   - spec.ephemeralContainers[*].securityContext.runAsUser
+#
+#   Allowed values: undefined/null, any number but 0; any value if spec.hostUsers is false
+# related_resources:
+#   - description: Pod Security Standards, restricted
+#     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+# custom:
+#   id: pss-run-as-user
+#   severity: medium
+#   threat: [D6]
+#   level: restricted
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext: {runAsUser: 0}
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext: {runAsUser: 1000}
+package rules.pod_security.run_as_user
+
+import data.lib.pod
+import data.lib.report
+
+violations contains report.violation(
+	context,
+	"securityContext.runAsUser",
+	sprintf("is %s", [report.quote(value)]),
+	"use a user other than 0, or leave it out",
+) if {
+	not pod.user_namespace
+	some context in pod.contexts
+	value := object.get(context.security, "runAsUser", null)
+	not safe(value)
+}
+
+safe(null)
+
+safe(value) if {
+	is_number(value)
+	value != 0
+}

@@ -1,0 +1,71 @@
+# METADATA
+# title: SELinux options
+# description: |
+#   Setting the SELinux type is restricted, and setting a custom SELinux user or role is
+#   forbidden.
+#
+#   Restricted fields:
+#   - spec.securityContext.seLinuxOptions.type
+#   - spec.containers[*].securityContext.seLinuxOptions.type
+#   - spec.initContainers[*].securityContext.seLinuxOptions.type
+#   - spec.ephemeralContainers[*].securityContext.seLinuxOptions.type
+#
+#   Allowed values: undefined/null, "", container_t, container_init_t, container_kvm_t,
+#   container_engine_t
+#
+#   Restricted fields:
+#   - spec.securityContext.seLinuxOptions.user
+#   - spec.containers[*].securityContext.seLinuxOptions.user
+#   - spec.initContainers[*].securityContext.seLinuxOptions.user
+#   - spec.ephemeralContainers[*].securityContext.seLinuxOptions.user
+#   - spec.securityContext.seLinuxOptions.role
+#   - spec.containers[*].securityContext.seLinuxOptions.role
+#   - spec.initContainers[*].securityContext.seLinuxOptions.role
+#   - spec.ephemeralContainers[*].securityContext.seLinuxOptions.role
+#
+#   Allowed values: undefined/null, ""
+# related_resources:
+#   - description: Pod Security Standards, baseline
+#     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
+# custom:
+#   id: pss-selinux
+#   severity: high
+#   threat: [D6]
+#   level: baseline
+#   avoid: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext:
+#             seLinuxOptions: {type: spc_t}
+#   prefer: |
+#     kind: Pod
+#     spec:
+#       containers:
+#         - name: app
+#           securityContext:
+#             seLinuxOptions: {type: container_t}
+package rules.pod_security.selinux
+
+import data.lib.pod
+import data.lib.report
+
+allowed := {
+	"type": {null, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"},
+	"user": {null, ""},
+	"role": {null, ""},
+}
+
+violations contains report.violation(
+	context,
+	concat(".", ["securityContext.seLinuxOptions", field]),
+	sprintf("is %s", [report.quote(value)]),
+	"leave it out, or use one of the allowed types",
+) if {
+	some context in pod.contexts
+	options := pod.object_at(context.security, "seLinuxOptions")
+	some field, values in allowed
+	value := object.get(options, field, null)
+	not value in values
+}
