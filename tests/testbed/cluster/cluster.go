@@ -1,0 +1,163 @@
+// Package cluster starts a real, single-node Kubernetes cluster on this machine and takes it down without a trace:
+// upstream's etcd, API server, controllers, scheduler, kubelet and kube-proxy, with the distribution's containerd and
+// CNI plugins. No registry, no internet, no virtual machine.
+//
+// The node is a set of Linux namespaces (mount, network, process, UTS, IPC) with a reaper as its process 1, in which
+// everything runs. That is what makes the tear-down complete: when process 1 dies, and it dies with this program even
+// by SIGKILL, the kernel ends every process of the node and drops its mounts, network namespaces and veths with them.
+// Only two things outlive it, the run folder and the cgroups, and Stop, or the next Start, or Clean removes those.
+//
+// The node's network has no link to the machine's: nothing that a pod sends can leave, and the machine's routes and
+// rules are untouched. The API server is reached through a forwarder on a loopback port.
+//
+// The flow: Start takes the run folder, makes the node, issues certificates, starts the components in the order of
+// their needs and waits until the node is Ready. Then LoadImage, Helm, Kubectl, Client, Exec and NodeExec are what
+// tests and the demo are made of. Stop ends it.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Options say what cluster to start. All fields but Ranges are required.
+type Options struct {
+	// Repository is the root of the Bulkhead repository: binaries are cached below it in .cache, logs of a failed
+	// run are kept below it in out/testbed-logs.
+	Repository string
+	// Ranges gives namespaces address ranges of their own, as CIDRs. The first is the pod's primary family.
+	Ranges map[string][]string
+	// Log is told each step.
+	Log *progress.Log
+}
+
+// Testbed is the folder of the test bed's own sources.
+func (o Options) Testbed() string { return filepath.Join(o.Repository, "tests", "testbed") }
+
+// Cluster is a running cluster. Its methods may be called from several goroutines.
+type Cluster struct {
+	options  Options
+	binaries map[string]string
+	lock     *os.File
+	node     *node
+	network  Network
+	forward  *forwarder
+	config   *rest.Config
+	client   kubernetes.Interface
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// Build makes the binaries that Start and the installs need, and returns their paths by target name.
+func Build(ctx context.Context, options Options) (map[string]string, error) {
+	targets, err := build.Targets(options.Testbed())
+	if err != nil {
+		return nil, err
+	}
+	cache := build.Cache{Dir: filepath.Join(options.Repository, ".cache", "testbed"), Log: options.Log}
+	return cache.All(ctx, targets)
+}
+
+// Start boots a cluster and returns when its node is Ready. What an earlier run left behind is removed first.
+// On an error nothing is left running; the error names the folder with the components' logs.
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	if err := host.Prepare(ctx, options.Log); err != nil {
+		return nil, err
+	}
+	binaries, err := Build(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{options: options, binaries: binaries, network: newNetwork(options.Ranges)}
+	if c.lock, err = acquire(); err != nil {
+		return nil, err
+	}
+	if err := options.Log.Step("boot the cluster", func() error { return c.boot(ctx) }); err != nil {
+		logs, keepErr := c.KeepLogs()
+		return nil, errors.Join(fmt.Errorf("%w; logs are in %s", err, logs), keepErr, c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Cluster) boot(ctx context.Context) error {
+	for _, dir := range []string{binDir, logDir, pkiDir, cniDir, homeDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := c.placeBinaries(); err != nil {
+		return err
+	}
+	if err := createCgroups(); err != nil {
+		return fmt.Errorf("create cgroups: %w", err)
+	}
+	var err error
+	if c.node, err = startNode(ctx, c.network); err != nil {
+		return fmt.Errorf("make the node's namespaces: %w", err)
+	}
+	if err := issueCertificates(c.network); err != nil {
+		return fmt.Errorf("issue certificates: %w", err)
+	}
+	if c.forward, err = startForwarder(c.node.pid, apiServerPort); err != nil {
+		return err
+	}
+	if err := c.connect(); err != nil {
+		return err
+	}
+	if err := c.startContainerd(ctx); err != nil {
+		return err
+	}
+	if err := c.startControlPlane(ctx); err != nil {
+		return err
+	}
+	if err := c.LoadImages(ctx, image.Pause(c.binaries[build.Pause])); err != nil {
+		return err
+	}
+	return c.startNodeAgents(ctx)
+}
+
+// Stop ends the cluster and removes everything that it left: processes, namespaces, mounts, cgroups and the run
+// folder. It may be called more than once.
+func (c *Cluster) Stop() error {
+	c.stopOnce.Do(func() {
+		var errs []error
+		if c.forward != nil {
+			errs = append(errs, c.forward.stop())
+		}
+		if c.node != nil {
+			errs = append(errs, c.node.stop())
+		}
+		errs = append(errs, removeCgroups(), release(c.lock))
+		c.stopErr = errors.Join(errs...)
+	})
+	return c.stopErr
+}
+
+// Network tells the addresses of the cluster, for the configuration of what is installed in it.
+func (c *Cluster) Network() Network { return c.network }
+
+// Options are those that the cluster was started with.
+func (c *Cluster) Options() Options { return c.options }
+
+// Binary is the path of one of the built binaries, by its target's name.
+func (c *Cluster) Binary(target string) string { return c.binaries[target] }
+
+// KeepLogs copies the components' logs out of the run folder, which Stop removes, and returns where to.
+func (c *Cluster) KeepLogs() (string, error) {
+	kept := filepath.Join(c.options.Repository, "out", "testbed-logs")
+	if err := os.RemoveAll(kept); err != nil {
+		return kept, err
+	}
+	return kept, os.CopyFS(kept, os.DirFS(logDir))
+}

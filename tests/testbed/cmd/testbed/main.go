@@ -1,0 +1,114 @@
+// Command testbed starts a real Kubernetes cluster on this machine, for the demo and for a person to try things in.
+//
+// Exit codes: 0 all went well, 1 something failed or an experiment did not pass, 2 wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
+)
+
+const usage = `usage: testbed COMMAND [flags]
+
+A single-node Kubernetes cluster of upstream's binaries, in namespaces of its own: nothing of it reaches the
+machine's network, and nothing is left when it ends. Needs Linux, root and Go.
+
+commands:
+  build   compile the cluster's binaries into .cache and stop
+  up      start a cluster with cert-manager and Bulkhead in it (--bare: without), until Ctrl-C
+  demo    play the thesis' security experiments without and with Bulkhead; results in out/demo.json
+  down    remove what a crashed run left behind
+
+flags:
+  --repository DIR   the Bulkhead repository (default: found upwards from here)
+  --bare             up: neither cert-manager nor Bulkhead
+`
+
+// settings are the flags, read.
+type settings struct {
+	repository string
+	bare       bool
+	log        *progress.Log
+}
+
+// command is one of the subcommands.
+type command func(context.Context, settings) error
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	commands := map[string]command{"build": buildOnly, "up": up, "demo": demo, "down": down}
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	if args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	chosen, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprintf(stderr, "testbed: unknown command %q\n\n%s", args[0], usage)
+		return 2
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	s := settings{log: progress.New(stdout)}
+	flags.StringVar(&s.repository, "repository", "", "")
+	flags.BoolVar(&s.bare, "bare", false, "")
+	switch err := flags.Parse(args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return 0
+	case err != nil || flags.NArg() > 0:
+		if err == nil {
+			err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		}
+		fmt.Fprintf(stderr, "testbed %s: %v\n\n%s", args[0], err, usage)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := s.findRepository()
+	if err == nil {
+		err = chosen(ctx, s)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "testbed %s: %v\n", args[0], err)
+		return 1
+	}
+	return 0
+}
+
+// findRepository makes the repository's path absolute; without one it is the nearest folder above with a test bed.
+func (s *settings) findRepository() error {
+	if s.repository != "" {
+		absolute, err := filepath.Abs(s.repository)
+		s.repository = absolute
+		return err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "tests", "testbed", "go.mod")); err == nil {
+			s.repository = dir
+			return nil
+		}
+		if dir == filepath.Dir(dir) {
+			return errors.New("not inside the Bulkhead repository; name it with --repository")
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Outcome is what an attempt came to, as the one who tried sees it.
+type Outcome string
+
+// The outcomes. Anything else that happens is an error, and no result.
+const (
+	Reached Outcome = "reached" // the server's page was fetched
+	Blocked Outcome = "blocked" // no connection came about
+	Denied  Outcome = "denied"  // the API server refused the pod
+)
+
+// The two tenants, and the container that all pods of the experiments have.
+const (
+	alice = "alice"
+	bob   = "bob"
+	app   = "app"
+)
+
+// stage is where an experiment is played: the cluster, without or with Bulkhead in it.
+type stage struct {
+	*cluster.Cluster
+	protected bool // Bulkhead is installed, and alice and bob are tenants
+}
+
+// start creates a pod of a manifest and waits until it is Ready.
+func (s *stage) start(ctx context.Context, namespace, manifest string, changes ...func(*corev1.Pod) error) (*corev1.Pod, error) {
+	p, err := pod(namespace, manifest, changes...)
+	if err != nil {
+		return nil, err
+	}
+	return s.CreatePod(ctx, p)
+}
+
+// clear removes all pods of both tenants.
+func (s *stage) clear(ctx context.Context) error {
+	var errs []error
+	for _, namespace := range []string{alice, bob} {
+		pods, err := s.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, p := range pods.Items {
+			errs = append(errs, s.DeletePod(ctx, namespace, p.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// addresses are those of a pod that an attempt is made on. Without Bulkhead only IPv4, where the thesis' rules are:
+// that IPv6 is open then would be no merit of an attack.
+func (s *stage) addresses(p *corev1.Pod) []string {
+	var addresses []string
+	for _, ip := range p.Status.PodIPs {
+		if s.protected || net.ParseIP(ip.IP).To4() != nil {
+			addresses = append(addresses, ip.IP)
+		}
+	}
+	return addresses
+}
+
+// wget tries to fetch the server's page from a pod, at each of the server's addresses. One that answers is enough to
+// have Reached it.
+func (s *stage) wget(ctx context.Context, from, server *corev1.Pod) (Outcome, error) {
+	for _, address := range s.addresses(server) {
+		url := "http://" + net.JoinHostPort(address, "8080") + "/"
+		// Three seconds are two retransmissions of a dropped SYN, and a thousand times a round trip here.
+		result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/bin/timeout", "3", "/bin/wget", "-q", "-O", "-", url)
+		if err != nil {
+			return "", err
+		}
+		switch {
+		case result.ExitCode == 0 && strings.TrimSpace(result.Stdout) == "what belongs to "+server.Namespace:
+			return Reached, nil
+		case result.ExitCode == 0:
+			return "", fmt.Errorf("wget %s from %s/%s fetched something else: %q", url, from.Namespace, from.Name, result.Stdout)
+		case !isNoConnection(result):
+			return "", fmt.Errorf("wget %s from %s/%s ended with %d: %s", url, from.Namespace, from.Name, result.ExitCode, result.Stderr)
+		}
+	}
+	return Blocked, nil
+}
+
+// isNoConnection tells a connection that was not made from a client that is broken. busybox' timeout ends with 143,
+// SIGTERM's, when it had to; wget itself says what connect(2) said.
+func isNoConnection(result cluster.ExecResult) bool {
+	return result.ExitCode == 143 || strings.Contains(result.Stderr, "can't connect to remote host")
+}
+
+// expect fails unless a wget comes to an outcome; it is for what must hold before an attack is worth anything.
+func (s *stage) expect(ctx context.Context, want Outcome, from, server *corev1.Pod, when string) error {
+	got, err := s.wget(ctx, from, server)
+	if err == nil && got != want {
+		err = fmt.Errorf("wget from %s to %s %s: %s, not %s", from.Namespace, server.Namespace, when, got, want)
+	}
+	return err
+}
+
+// isRefusal tells a denial of admission from other errors, a webhook that does not answer among them.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied the request")
+}
