@@ -1,0 +1,133 @@
+package charts
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// hook is what both kinds of webhook have in common.
+type hook struct {
+	name     string
+	client   admissionv1.WebhookClientConfig
+	rules    []admissionv1.RuleWithOperations
+	failure  *admissionv1.FailurePolicyType
+	match    *admissionv1.MatchPolicyType
+	effects  *admissionv1.SideEffectClass
+	timeout  *int32
+	selector *metav1.LabelSelector
+	objects  *metav1.LabelSelector
+	reviews  []string
+}
+
+// routed lists what a hook is asked about, one operation on one resource each.
+func (h hook) routed() []string {
+	var all []string
+	for _, rule := range h.rules {
+		for _, resource := range rule.Resources {
+			for _, operation := range rule.Operations {
+				for _, group := range rule.APIGroups {
+					all = append(all, fmt.Sprintf("%s %s %s", operation, path.Join(group, resource), *rule.Scope))
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func hooks(t *testing.T, values string) map[string]hook {
+	t.Helper()
+	all := objects(t, template(t, values))
+	mutating := one[*admissionv1.MutatingWebhookConfiguration](t, all)
+	validating := one[*admissionv1.ValidatingWebhookConfiguration](t, all)
+	for _, annotations := range []map[string]string{mutating.Annotations, validating.Annotations} {
+		if got := annotations["cert-manager.io/inject-ca-from"]; got != "bulkhead-system/bulkhead-webhook" {
+			t.Errorf("inject-ca-from is %q", got)
+		}
+	}
+	found := map[string]hook{}
+	for _, w := range mutating.Webhooks {
+		if w.ReinvocationPolicy == nil || *w.ReinvocationPolicy != admissionv1.IfNeededReinvocationPolicy {
+			t.Errorf("%s: reinvocationPolicy is not IfNeeded (threat L12)", w.Name)
+		}
+		found[w.Name] = hook{w.Name, w.ClientConfig, w.Rules, w.FailurePolicy, w.MatchPolicy, w.SideEffects, w.TimeoutSeconds, w.NamespaceSelector, w.ObjectSelector, w.AdmissionReviewVersions}
+	}
+	for _, w := range validating.Webhooks {
+		found[w.Name] = hook{w.Name, w.ClientConfig, w.Rules, w.FailurePolicy, w.MatchPolicy, w.SideEffects, w.TimeoutSeconds, w.NamespaceSelector, w.ObjectSelector, w.AdmissionReviewVersions}
+	}
+	return found
+}
+
+func TestWebhooks(t *testing.T) {
+	exempt := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn,
+		Values: []string{"bulkhead-system", "cert-manager", "kube-system", "monitoring"},
+	}}}
+	found := hooks(t, "config: {exempt: {namespaces: [monitoring, cert-manager, kube-system]}}")
+	if len(found) != 3 {
+		t.Errorf("%d webhooks, want 3", len(found))
+	}
+	for name, want := range map[string]struct {
+		path     string
+		failure  admissionv1.FailurePolicyType
+		selector *metav1.LabelSelector
+		routed   []string
+	}{
+		"mutate.bulkhead.dev": {"/mutate", admissionv1.Fail, exempt, []string{
+			"CREATE pods Namespaced",
+			"UPDATE pods/ephemeralcontainers Namespaced",
+		}},
+		"validate.bulkhead.dev": {"/validate", admissionv1.Fail, exempt, []string{
+			"CONNECT pods/attach Namespaced",
+			"CONNECT pods/exec Namespaced",
+			"CREATE pods Namespaced",
+			"UPDATE pods Namespaced",
+			"UPDATE pods/ephemeralcontainers Namespaced",
+			"UPDATE pods/resize Namespaced",
+		}},
+		"tenants.validate.bulkhead.dev": {"/validate", admissionv1.Ignore, nil, []string{
+			"CREATE bulkhead.dev/tenants Cluster",
+			"UPDATE bulkhead.dev/tenants Cluster",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, ok := found[name]
+			if !ok {
+				t.Fatal("missing")
+			}
+			service := h.client.Service
+			if service == nil || service.Name != "bulkhead-webhook" || service.Namespace != releaseNamespace || *service.Path != want.path || *service.Port != 443 {
+				t.Errorf("service is %v", service)
+			}
+			// Left to cert-manager: a bundle in the chart would undo its work on upgrade.
+			if h.client.CABundle != nil {
+				t.Error("caBundle is set")
+			}
+			if *h.failure != want.failure {
+				t.Errorf("failurePolicy is %s, want %s", *h.failure, want.failure)
+			}
+			if *h.match != admissionv1.Equivalent || *h.effects != admissionv1.SideEffectClassNone || *h.timeout != 5 {
+				t.Errorf("matchPolicy %s, sideEffects %s, timeout %d", *h.match, *h.effects, *h.timeout)
+			}
+			if h.objects != nil {
+				t.Error("has an objectSelector: a tenant writes the labels of its pods")
+			}
+			if diff := cmp.Diff(want.selector, h.selector); diff != "" {
+				t.Error("namespaceSelector (-want +got):\n", diff)
+			}
+			if diff := cmp.Diff([]string{"v1"}, h.reviews); diff != "" {
+				t.Error("admissionReviewVersions (-want +got):\n", diff)
+			}
+			if diff := cmp.Diff(want.routed, h.routed()); diff != "" {
+				t.Error("routed (-want +got):\n", diff)
+			}
+		})
+	}
+}
