@@ -51,7 +51,9 @@ func TestBuildGolden(t *testing.T) {
 			pod: func(p *Pod) { p.Addresses = addresses("fd00:1::7", "fe80::7") },
 		},
 		"no-ipv6-in-kernel": {
-			pod: func(p *Pod) { p.Addresses, p.Gateways, p.IPv6 = addresses("172.16.1.7"), addresses("172.16.1.1"), false },
+			pod: func(p *Pod) {
+				p.Addresses, p.Gateways, p.IPv6 = addresses("172.16.1.7"), addresses("172.16.1.1"), false
+			},
 		},
 		"no-address-yet": {
 			pod: func(p *Pod) { p.Addresses, p.Gateways = nil, nil },
