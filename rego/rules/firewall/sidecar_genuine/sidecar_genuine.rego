@@ -50,9 +50,9 @@ violations contains report.violation(
 	not sidecar.genuine("initContainers", index, found)
 }
 
-difference(null, _) := "is missing"
+difference(found, wanted) := "is missing" if found == null
 
-difference(found, wanted) := sprintf("differs in %s", [concat(", ", fields)]) if {
+else := sprintf("differs in %s", [concat(", ", fields)]) if {
 	fields := {field |
 		some field in object.keys(object.union(found, wanted))
 		object.get(found, field, null) != object.get(wanted, field, null)

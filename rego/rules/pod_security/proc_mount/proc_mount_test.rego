@@ -1,0 +1,32 @@
+package rules.pod_security.proc_mount_test
+
+import data.lib.fixtures
+import data.rules.pod_security.proc_mount
+
+test_every_kind if {
+	every value in ["Unmasked", "unmasked", "default", "", true] {
+		expected := fixtures.in_every_kind("securityContext.procMount", problem(value), "use Default or leave it out")
+		proc_mount.violations == expected with input as fixtures.every_kind({"securityContext": {"procMount": value}})
+	}
+}
+
+test_user_namespace if {
+	every value in [true, null] {
+		expected := fixtures.in_every_kind("securityContext.procMount", problem("Unmasked"), "use Default or leave it out")
+		proc_mount.violations == expected with input as fixtures.every_kind_with({"hostUsers": value}, {"securityContext": {"procMount": "Unmasked"}})
+	}
+	proc_mount.violations == set() with input as fixtures.every_kind_with({"hostUsers": false}, {"securityContext": {"procMount": "Unmasked"}})
+}
+
+test_passes if {
+	cases := [
+		{},
+		{"securityContext": {"procMount": null}},
+		{"securityContext": {"procMount": "Default"}},
+	]
+	every case in cases {
+		proc_mount.violations == set() with input as fixtures.every_kind(case)
+	}
+}
+
+problem(value) := sprintf("is %s", [json.marshal(value)])

@@ -1,0 +1,39 @@
+package rules.pod_security.run_as_user_test
+
+import data.lib.fixtures
+import data.rules.pod_security.run_as_user
+
+field := "securityContext.runAsUser"
+
+remedy := "use a user other than 0, or leave it out"
+
+test_zero_in_every_kind if {
+	every value in [0, "0", "1000", false] {
+		expected := fixtures.in_every_kind(field, sprintf("is %s", [json.marshal(value)]), remedy)
+		run_as_user.violations == expected with input as fixtures.every_kind({"securityContext": {"runAsUser": value}})
+	}
+}
+
+# The pod's 0 is refused though every container overrides it.
+test_zero_in_pod if {
+	expected := {fixtures.in_pod(concat(".", ["spec", field]), "is 0", remedy)}
+	run_as_user.violations == expected with input as fixtures.every_kind_with({"securityContext": {"runAsUser": 0}}, {"securityContext": {"runAsUser": 1}})
+}
+
+test_user_namespace if {
+	run_as_user.violations == set() with input as fixtures.every_kind_with({"hostUsers": false}, {"securityContext": {"runAsUser": 0}})
+	run_as_user.violations != set() with input as fixtures.every_kind_with({"hostUsers": true}, {"securityContext": {"runAsUser": 0}})
+}
+
+test_passes if {
+	cases := [
+		{},
+		{"securityContext": null},
+		{"securityContext": {"runAsUser": null}},
+		{"securityContext": {"runAsUser": 1}},
+		{"securityContext": {"runAsUser": 65532}},
+	]
+	every case in cases {
+		run_as_user.violations == set() with input as fixtures.every_kind(case)
+	}
+}
