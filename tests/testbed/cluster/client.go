@@ -98,4 +98,3 @@ func (c *Cluster) Wait(ctx context.Context, what string, limit time.Duration, f 
 		}
 	}
 }
-

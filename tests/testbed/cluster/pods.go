@@ -47,7 +47,7 @@ func (c *Cluster) WaitPod(ctx context.Context, namespace, name, what string, con
 		return condition(pod), nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("wait for the pod %s/%s %s: %w%s", namespace, name, what, err, describe(last))
+		return nil, fmt.Errorf("wait for the pod %s/%s %s: %w%s", namespace, name, what, err, Describe(last))
 	}
 	return last, nil
 }
@@ -87,8 +87,8 @@ func isReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// describe says in what state a pod and its containers are, for errors.
-func describe(pod *corev1.Pod) string {
+// Describe says in what state a pod and its containers are, for errors.
+func Describe(pod *corev1.Pod) string {
 	if pod == nil {
 		return ""
 	}

@@ -77,8 +77,8 @@ func (s *stage) addresses(p *corev1.Pod) []string {
 func (s *stage) wget(ctx context.Context, from, server *corev1.Pod) (Outcome, error) {
 	for _, address := range s.addresses(server) {
 		url := "http://" + net.JoinHostPort(address, "8080") + "/"
-		// Three seconds are two retransmissions of a dropped SYN, and a thousand times a round trip here.
-		result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/bin/timeout", "3", "/bin/wget", "-q", "-O", "-", url)
+		// Two seconds are a retransmission of a dropped SYN, and thousands of round trips here.
+		result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/bin/timeout", "2", "/bin/wget", "-q", "-O", "-", url)
 		if err != nil {
 			return "", err
 		}

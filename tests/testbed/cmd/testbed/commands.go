@@ -3,17 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/experiments"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 )
 
 func buildOnly(ctx context.Context, s settings) error {
-	binaries, err := cluster.Build(ctx, cluster.Options{Repository: s.repository, Log: s.log})
-	for name, path := range binaries {
-		s.log.Printf("%s: %s", name, path)
-	}
+	_, err := cluster.Build(ctx, s.clusterOptions())
 	return err
 }
 
@@ -21,21 +20,56 @@ func down(context.Context, settings) error {
 	return cluster.Clean()
 }
 
-func up(ctx context.Context, s settings) (err error) {
-	c, err := cluster.Start(ctx, cluster.Options{Repository: s.repository, Ranges: map[string][]string{"alice": {"172.16.1.0/24", "fd00:1::/64"}}, Log: s.log})
+func demo(ctx context.Context, s settings) error {
+	report, err := experiments.Run(ctx, s.repository, s.log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Stop()) }()
+	path := filepath.Join(s.repository, "out", "demo.json")
+	if err := errors.Join(report.Write(path), report.Print(os.Stdout)); err != nil {
+		return err
+	}
+	if !report.Passed() {
+		return errors.New("not all experiments passed; see " + path)
+	}
+	return nil
+}
+
+func up(ctx context.Context, s settings) (err error) {
 	if !s.bare {
-		if err := s.log.Step("install cert-manager", func() error { return install.CertManager(ctx, c) }); err != nil {
+		if err := install.CheckArchives(s.repository); err != nil {
+			return err
+		}
+	}
+	c, err := cluster.Start(ctx, s.clusterOptions())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.log.Step("take the cluster down", c.Stop)) }()
+	if !s.bare {
+		if err := s.furnish(ctx, c); err != nil {
 			return err
 		}
 	}
 	s.log.Printf("\nexport KUBECONFIG=%s\nalias kubectl=%s\n\nCtrl-C ends the cluster.", c.Kubeconfig(), c.KubectlPath())
 	<-ctx.Done()
-	fmt.Println()
-	return s.log.Step("take the cluster down", c.Stop)
+	s.log.Printf("")
+	return nil
 }
 
-func demo(context.Context, settings) error { return errors.New("x") }
+// furnish puts into a cluster what the demo has in it: cert-manager, and Bulkhead with the tenants alice and bob.
+func (s settings) furnish(ctx context.Context, c *cluster.Cluster) error {
+	if err := s.log.Step("install cert-manager", func() error { return install.CertManager(ctx, c) }); err != nil {
+		return err
+	}
+	return s.log.Step("install Bulkhead", func() error {
+		if err := experiments.CreateNamespaces(ctx, c); err != nil {
+			return err
+		}
+		return experiments.InstallBulkhead(ctx, c)
+	})
+}
+
+func (s settings) clusterOptions() cluster.Options {
+	return cluster.Options{Repository: s.repository, Ranges: experiments.Ranges(), Log: s.log}
+}

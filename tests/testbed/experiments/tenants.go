@@ -1,0 +1,57 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TenantCIDRs is the range of all tenants together, IPv4 first.
+func TenantCIDRs() []string { return []string{"172.16.0.0/16", "fd00:172:16::/48"} }
+
+// Ranges gives each tenant's namespace its part of TenantCIDRs, for the cluster's IPAM.
+func Ranges() map[string][]string {
+	return map[string][]string{
+		alice: {"172.16.1.0/24", "fd00:172:16:1::/64"},
+		bob:   {"172.16.2.0/24", "fd00:172:16:2::/64"},
+	}
+}
+
+// tenants are alice and bob, with one namespace each that is called as they are.
+func tenants(network cluster.Network) []install.Tenant {
+	var all []install.Tenant
+	for _, name := range []string{alice, bob} {
+		all = append(all, install.Tenant{Name: name, Namespaces: []string{name}, CIDRs: network.Ranges[name]})
+	}
+	return all
+}
+
+// InstallBulkhead installs Bulkhead with the tenants alice and bob, whose namespaces must exist.
+func InstallBulkhead(ctx context.Context, c *cluster.Cluster) error {
+	network := c.Network()
+	return install.Bulkhead(ctx, c, TenantCIDRs()[:len(network.Node)], tenants(network)...)
+}
+
+// CreateNamespaces creates the tenants' namespaces and waits until pods can be created in them.
+func CreateNamespaces(ctx context.Context, c *cluster.Cluster) error {
+	for _, name := range []string{alice, bob} {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if _, err := c.Client().CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create the namespace %s: %w", name, err)
+		}
+		err := c.Wait(ctx, "the service account of "+name, time.Minute, func(ctx context.Context) error {
+			_, err := c.Client().CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// Namespace is where Bulkhead is installed.
+const Namespace = "bulkhead-system"
+
+const (
+	registry = "registry.local/bulkhead/"
+	tag      = "dev"
+)
+
+// Tenant is one tenant in cidr addressing.
+type Tenant struct {
+	Name       string
+	Namespaces []string
+	CIDRs      []string
+}
+
+// Archives are the images of Bulkhead that `make image` writes, below the repository's root.
+func Archives() []string {
+	return []string{filepath.Join("out", "images", "webhook.tar"), filepath.Join("out", "images", "firewall.tar")}
+}
+
+// CheckArchives fails if Bulkhead's images have not been built, before minutes are spent on anything else.
+func CheckArchives(repository string) error {
+	for _, archive := range Archives() {
+		if _, err := os.Stat(filepath.Join(repository, archive)); err != nil {
+			return fmt.Errorf("bulkhead's image is missing; run \"make image\" first: %w", err)
+		}
+	}
+	return nil
+}
+
+// Bulkhead installs Bulkhead by its chart with tenants, and waits until it refuses what it must refuse.
+// tenantCIDRs is the range of all tenants together. cert-manager must be there.
+func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, tenants ...Tenant) error {
+	repository := c.Options().Repository
+	if err := CheckArchives(repository); err != nil {
+		return err
+	}
+	for _, archive := range Archives() {
+		if err := c.LoadImage(ctx, filepath.Join(repository, archive)); err != nil {
+			return err
+		}
+	}
+	values, err := writeValues(bulkheadValues(c.Network(), tenantCIDRs, tenants))
+	if err != nil {
+		return err
+	}
+	defer os.Remove(values)
+	_, err = c.Helm(ctx, "install", "bulkhead", filepath.Join(repository, "charts", "bulkhead"),
+		"--namespace", Namespace, "--create-namespace", "--values", values, "--wait", "--timeout", "2m")
+	if err != nil {
+		return errors.Join(err, podStates(ctx, c))
+	}
+	for _, tenant := range tenants {
+		for _, namespace := range tenant.Namespaces {
+			if err := waitUntilLive(ctx, c, namespace); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// UninstallBulkhead takes Bulkhead out of the cluster again.
+func UninstallBulkhead(ctx context.Context, c *cluster.Cluster) error {
+	_, err := c.Helm(ctx, "uninstall", "bulkhead", "--namespace", Namespace, "--wait", "--timeout", "2m")
+	return err
+}
+
+// bulkheadValues are the chart's values for the cluster and the images of this repository.
+func bulkheadValues(network cluster.Network, tenantCIDRs []string, tenants []Tenant) map[string]any {
+	image := func(name string) map[string]any {
+		return map[string]any{"repository": registry + name, "tag": tag}
+	}
+	var rendered []any
+	for _, tenant := range tenants {
+		rendered = append(rendered, map[string]any{"name": tenant.Name, "spec": map[string]any{
+			"namespaces": tenant.Namespaces,
+			"addressing": map[string]any{"mode": "cidr", "cidrs": tenant.CIDRs},
+		}})
+	}
+	return map[string]any{
+		"image":   image("webhook"),
+		"sidecar": map[string]any{"image": image("firewall")},
+		"config": map[string]any{"cluster": map[string]any{
+			"podCIDRs":     slices.Concat(network.PodCIDRs, tenantCIDRs),
+			"serviceCIDRs": network.ServiceCIDRs,
+			"nodeCIDRs":    network.NodeCIDRs,
+			"tenantCIDRs":  tenantCIDRs,
+		}},
+		"tenants": rendered,
+	}
+}
+
+func writeValues(values map[string]any) (string, error) {
+	content, err := yaml.Marshal(values)
+	if err != nil {
+		return "", err
+	}
+	file, err := os.CreateTemp("", "bulkhead-values-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(content)
+	return file.Name(), errors.Join(err, file.Close())
+}
+
+// waitUntilLive tries to create what every tenant is refused, for a trial, until Bulkhead refuses it: then webhook,
+// certificates and tenants are all in effect. (The idea is that of Kubernetes' own pod security tests.)
+func waitUntilLive(ctx context.Context, c *cluster.Cluster, namespace string) error {
+	privileged := true
+	trial := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "trial"},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Name: "app", Image: "none", SecurityContext: &corev1.SecurityContext{Privileged: &privileged},
+		}}},
+	}
+	return c.Wait(ctx, "Bulkhead to refuse a privileged pod in "+namespace, time.Minute, func(ctx context.Context) error {
+		_, err := c.Client().CoreV1().Pods(namespace).Create(ctx, trial, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			return errors.New("it was admitted")
+		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "privileged"):
+			return nil
+		}
+		return err
+	})
+}
+
+// podStates tells why Bulkhead's pods are not Ready, as an error to join to helm's, which only says that they are not.
+func podStates(ctx context.Context, c *cluster.Cluster) error {
+	pods, err := c.Client().CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	var states []error
+	for _, pod := range pods.Items {
+		states = append(states, fmt.Errorf("pod %s%s", pod.Name, cluster.Describe(&pod)))
+	}
+	return errors.Join(states...)
+}
