@@ -40,23 +40,18 @@ func iptablesNames(backend string) []string {
 	return names
 }
 
-// extensions are the iptables modules that the sidecar's rules name by -m, -j
-// or -p, and "standard" for ACCEPT, DROP and jumps. iptables loads them from
-// extensionDir when a rule needs them; a test holds the list to the rules.
+// extensions are the iptables modules that the sidecar's rules name by -m, and
+// "standard" for verdicts and jumps. iptables loads them from extensionDir when a
+// rule names them; a test holds the list to the rules.
 func extensions() []string {
 	return []string{
-		"libxt_standard.so",
-		"libxt_comment.so",
-		"libxt_set.so",
-		"libxt_tcp.so",
-		"libxt_udp.so",
-		"libipt_icmp.so",
 		"libip6t_icmp6.so",
-		"libxt_limit.so",
+		"libipt_icmp.so",
+		"libxt_comment.so",
 		"libxt_multiport.so",
-		"libxt_addrtype.so",
-		"libxt_LOG.so",
-		"libxt_NFLOG.so",
+		"libxt_set.so",
+		"libxt_standard.so",
+		"libxt_tcp.so",
 	}
 }
 

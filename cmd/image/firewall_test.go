@@ -6,12 +6,10 @@ import (
 	"debug/elf"
 	"io"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,7 +116,7 @@ func TestFirewallImage(t *testing.T) {
 			t.Errorf("built twice: %s and %s", first, second)
 		}
 	})
-	t.Run("runs", func(t *testing.T) { testRuns(t, files) })
+	t.Run("runs", func(t *testing.T) { testFirewallRuns(t, files) })
 }
 
 // testPrograms finds no program but ours: no shell, no interpreter, nothing
@@ -197,35 +195,5 @@ func testLibraries(t *testing.T, files rootfs) {
 	}
 	if want := 1 + len(tools()) + len(extensions()); count < want {
 		t.Errorf("%d ELF files, want more than %d", count, want)
-	}
-}
-
-// testRuns starts the image's programs in the image's root, in a network
-// namespace of their own.
-func testRuns(t *testing.T, files rootfs) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root: cannot change the root directory")
-	}
-	dir := filepath.Join(t.TempDir(), "root")
-	if err := files.writeDirectory(dir); err != nil {
-		t.Fatal(err)
-	}
-	for name, args := range map[string][]string{
-		"firewall":          {"/bulkhead-firewall", "version"},
-		"ipset":             {"/usr/sbin/ipset", "--version"},
-		"nft comment":       {"/usr/sbin/iptables", "-A", "INPUT", "-m", "comment", "--comment", "x", "-j", "DROP"},
-		"nft tcp multiport": {"/usr/sbin/ip6tables", "-A", "INPUT", "-p", "tcp", "-m", "multiport", "--dports", "80,443", "-j", "ACCEPT"},
-		"nft save":          {"/usr/sbin/iptables-save"},
-		"legacy version":    {"/usr/sbin/ip6tables-legacy", "--version"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-			cmd.Env = []string{"PATH=" + sbin}
-			cmd.Dir = "/"
-			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir, Cloneflags: syscall.CLONE_NEWNET}
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v: %v\n%s", args, err, out)
-			}
-		})
 	}
 }
