@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
@@ -153,11 +154,30 @@ func (c *Cluster) Options() Options { return c.options }
 // Binary is the path of one of the built binaries, by its target's name.
 func (c *Cluster) Binary(target string) string { return c.binaries[target] }
 
-// KeepLogs copies the components' logs out of the run folder, which Stop removes, and returns where to.
+// KeepLogs copies the logs of components and pods out of the run folder, which Stop removes, adds what the API server
+// knows of pods and events, and returns where to.
 func (c *Cluster) KeepLogs() (string, error) {
 	kept := filepath.Join(c.options.Repository, "out", "testbed-logs")
 	if err := os.RemoveAll(kept); err != nil {
 		return kept, err
 	}
-	return kept, os.CopyFS(kept, os.DirFS(logDir))
+	if err := os.CopyFS(kept, os.DirFS(logDir)); err != nil {
+		return kept, err
+	}
+	// The API server may be what has failed, and the caller's context what has ended.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for file, args := range map[string][]string{
+		"pods.yaml":  {"get", "pods", "--all-namespaces", "--output=yaml"},
+		"events.txt": {"get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"},
+	} {
+		state, err := c.Kubectl(ctx, args...)
+		if err != nil {
+			state += err.Error()
+		}
+		if err := os.WriteFile(filepath.Join(kept, file), []byte(state), 0o644); err != nil {
+			return kept, err
+		}
+	}
+	return kept, nil
 }
