@@ -99,18 +99,22 @@ func (o options) askReady(ctx context.Context) error {
 	return nil
 }
 
-// refusal dry-runs the creation of a pod that Bulkhead must refuse, and returns
-// the refusal. That the API server could not ask the webhook is no refusal of
-// ours, nor is any other plugin's.
-func refusal(ctx context.Context, client kubernetes.Interface, namespace string) (string, error) {
-	pod := &corev1.Pod{
+// forbidden is a pod that no namespace under Bulkhead admits.
+func forbidden() *corev1.Pod {
+	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "bulkhead-selftest-"},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever,
 			Containers:    []corev1.Container{{Name: config.FirewallContainer, Image: "registry.invalid/none"}},
 		},
 	}
-	_, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
+
+// refusal dry-runs the creation of a forbidden pod and returns the refusal. That
+// the API server could not ask the webhook is no refusal of ours, nor is any
+// other plugin's.
+func refusal(ctx context.Context, client kubernetes.Interface, namespace string) (string, error) {
+	_, err := client.CoreV1().Pods(namespace).Create(ctx, forbidden(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err == nil {
 		return "", fmt.Errorf("a pod with a container named %s was admitted in namespace %s: the API server does not ask the webhook", config.FirewallContainer, namespace)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 // apiServer answers pod creations with a status, or the pod itself for none.
@@ -118,5 +121,29 @@ func TestRefusalKeepsTheCause(t *testing.T) {
 	var cause apierrors.APIStatus
 	if !errors.As(err, &cause) {
 		t.Errorf("error %v does not wrap the API server's", err)
+	}
+}
+
+// TestForbiddenBreaksTheRule: the rules refuse the pod, even where there is no
+// tenant and at the lowest level.
+func TestForbiddenBreaksTheRule(t *testing.T) {
+	engine, err := rego.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := json.Marshal(forbidden())
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := engine.Evaluate(t.Context(), rego.Input{
+		Request: rego.Request{Operation: rego.Create, Resource: "pods", Namespace: "default"},
+		Object:  object,
+		Level:   rego.Privileged,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(result.Violations, func(v rego.Violation) bool { return v.ID == ruleID }) {
+		t.Errorf("violations %v, none of %s", result.Violations, ruleID)
 	}
 }
