@@ -7,7 +7,9 @@ import (
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -102,6 +104,16 @@ func TestEdges(t *testing.T) {
 		"issuer brought along": {"certificate: {issuerRef: {name: corp, kind: ClusterIssuer}}", func(t *testing.T, all []runtime.Object) bool {
 			leaf := one[*certmanagerv1.Certificate](t, all)
 			return len(pick[*certmanagerv1.Issuer](t, all)) == 0 && leaf.Spec.IssuerRef.Name == "corp" && leaf.Spec.IssuerRef.Kind == "ClusterIssuer"
+		}},
+		"no network policy": {"", func(t *testing.T, all []runtime.Object) bool {
+			return len(pick[*networkingv1.NetworkPolicy](t, all)) == 0
+		}},
+		"network policy": {"networkPolicy: {enabled: true, apiServerPorts: [6443]}", func(t *testing.T, all []runtime.Object) bool {
+			policy := one[*networkingv1.NetworkPolicy](t, all).Spec
+			pod := one[*appsv1.Deployment](t, all).Spec.Template
+			return labels.SelectorFromSet(policy.PodSelector.MatchLabels).Matches(labels.Set(pod.Labels)) &&
+				policy.Ingress[0].Ports[0].Port.StrVal == pod.Spec.Containers[0].Ports[0].Name &&
+				len(policy.Egress) == 1 && len(policy.Egress[0].Ports) == 1 && policy.Egress[0].Ports[0].Port.IntVal == 6443
 		}},
 		"as a dependency of another chart": {"global: {x: y}", func(t *testing.T, all []runtime.Object) bool { return len(all) > 0 }},
 	} {
