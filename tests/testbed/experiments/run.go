@@ -120,10 +120,15 @@ func (r *run) half(ctx context.Context, protected bool) error {
 	return nil
 }
 
-// medianStart measures the time from a pod's creation until it is Ready, one pod after the other.
+// medianStart measures the time from a pod's creation until it is Ready, one pod after the other. The kubelet looks
+// once a second at what its containers do, so the starts are spread evenly over that second: one right after the other
+// they would all meet it at the same moment of its round.
 func (s *stage) medianStart(ctx context.Context) (time.Duration, error) {
 	var took []time.Duration
-	for range podsMeasured {
+	for i := range podsMeasured {
+		if err := waitForPhase(ctx, time.Second*time.Duration(i)/podsMeasured); err != nil {
+			return 0, err
+		}
 		began := time.Now()
 		p, err := s.start(ctx, alice, "client")
 		if err != nil {
@@ -136,6 +141,21 @@ func (s *stage) medianStart(ctx context.Context) (time.Duration, error) {
 	}
 	slices.Sort(took)
 	return (took[podsMeasured/2-1] + took[podsMeasured/2]) / 2, nil
+}
+
+// waitForPhase waits until so much of the current second of the clock has passed.
+func waitForPhase(ctx context.Context, phase time.Duration) error {
+	now := time.Now()
+	next := now.Truncate(time.Second).Add(phase)
+	if next.Before(now) {
+		next = next.Add(time.Second)
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Until(next)):
+		return nil
+	}
 }
 
 // uninstall checks that the cluster is as before when Bulkhead has gone: pods start, and nothing is injected.

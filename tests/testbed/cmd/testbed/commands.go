@@ -8,8 +8,13 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/experiments"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 )
+
+func packages(ctx context.Context, s settings) error {
+	return host.Prepare(ctx, s.log)
+}
 
 func buildOnly(ctx context.Context, s settings) error {
 	_, err := cluster.Build(ctx, s.clusterOptions())

@@ -23,10 +23,11 @@ A single-node Kubernetes cluster of upstream's binaries, in namespaces of its ow
 machine's network, and nothing is left when it ends. Needs Linux, root and Go.
 
 commands:
-  build   compile the cluster's binaries into .cache and stop
-  up      start a cluster with cert-manager and Bulkhead in it (--bare: without), until Ctrl-C
-  demo    play the thesis' security experiments without and with Bulkhead; results in out/demo.json
-  down    remove what a crashed run left behind
+  packages  install what is missing of the distribution's packages and stop; "make image" needs them too
+  build     compile the cluster's binaries into .cache and stop
+  up        start a cluster with cert-manager and Bulkhead in it (--bare: without), until Ctrl-C
+  demo      play the thesis' security experiments without and with Bulkhead; results in out/demo.json
+  down      remove what a crashed run left behind
 
 flags:
   --repository DIR   the Bulkhead repository (default: found upwards from here)
@@ -48,7 +49,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	commands := map[string]command{"build": buildOnly, "up": up, "demo": demo, "down": down}
+	commands := map[string]command{"packages": packages, "build": buildOnly, "up": up, "demo": demo, "down": down}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2
