@@ -34,11 +34,7 @@ func all() []experiment {
 }
 
 func crossTenant(ctx context.Context, s *stage) (Outcome, string, error) {
-	server, err := s.start(ctx, alice, "server")
-	if err != nil {
-		return "", "", err
-	}
-	client, err := s.start(ctx, bob, "client")
+	server, client, err := s.opponents(ctx, nil, nil)
 	if err != nil {
 		return "", "", err
 	}

@@ -15,11 +15,7 @@ const firewall = "bulkhead-firewall"
 // attackerFlushes is experiment 6 without Bulkhead: only the attacker's own pod has rules, and its application may
 // change them, as any pod may ask for.
 func attackerFlushes(ctx context.Context, s *stage) (Outcome, string, error) {
-	server, err := s.start(ctx, alice, "server")
-	if err != nil {
-		return "", "", err
-	}
-	attacker, err := s.start(ctx, bob, "client", withNetAdmin, s.thesisFirewall(bob))
+	server, attacker, err := s.opponents(ctx, nil, []change{withNetAdmin, s.thesisFirewall(bob)})
 	if err != nil {
 		return "", "", err
 	}
@@ -29,14 +25,10 @@ func attackerFlushes(ctx context.Context, s *stage) (Outcome, string, error) {
 // attackerCannotFlush is experiment 6 with Bulkhead: the attacker gets no right to flush, and even with its rules
 // taken away from outside and their watchdog stopped the receiver's rules hold.
 func attackerCannotFlush(ctx context.Context, s *stage) (Outcome, string, error) {
-	server, err := s.start(ctx, alice, "server")
-	if err != nil {
-		return "", "", err
-	}
 	if _, err := s.refused(ctx, bob, "client", withNetAdmin); err != nil {
 		return "", "", err
 	}
-	attacker, err := s.start(ctx, bob, "client")
+	server, attacker, err := s.opponents(ctx, nil, nil)
 	if err != nil {
 		return "", "", err
 	}
@@ -54,11 +46,7 @@ func attackerCannotFlush(ctx context.Context, s *stage) (Outcome, string, error)
 
 // victimFlushes is experiment 7 without Bulkhead: the victim's application may change its pod's rules, and does.
 func victimFlushes(ctx context.Context, s *stage) (Outcome, string, error) {
-	victim, err := s.start(ctx, alice, "server", withNetAdmin, s.thesisFirewall(alice))
-	if err != nil {
-		return "", "", err
-	}
-	attacker, err := s.start(ctx, bob, "client")
+	victim, attacker, err := s.opponents(ctx, []change{withNetAdmin, s.thesisFirewall(alice)}, nil)
 	if err != nil {
 		return "", "", err
 	}
@@ -68,11 +56,7 @@ func victimFlushes(ctx context.Context, s *stage) (Outcome, string, error) {
 // victimCannotFlush is experiment 7 with Bulkhead: the victim's application may not, and rules that are taken away
 // from outside come back.
 func victimCannotFlush(ctx context.Context, s *stage) (Outcome, string, error) {
-	victim, err := s.start(ctx, alice, "server")
-	if err != nil {
-		return "", "", err
-	}
-	attacker, err := s.start(ctx, bob, "client")
+	victim, attacker, err := s.opponents(ctx, nil, nil)
 	if err != nil {
 		return "", "", err
 	}
@@ -100,7 +84,7 @@ func victimCannotFlush(ctx context.Context, s *stage) (Outcome, string, error) {
 }
 
 // thesisFirewall is withThesisFirewall with the ranges of a namespace.
-func (s *stage) thesisFirewall(namespace string) func(*corev1.Pod) error {
+func (s *stage) thesisFirewall(namespace string) change {
 	return withThesisFirewall(s.Network().Ranges[namespace][0], TenantCIDRs()[0])
 }
 

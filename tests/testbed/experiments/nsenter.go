@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // The attack of experiment 8: find the victim's web server among the node's processes, and flush the rules of the
@@ -74,7 +72,7 @@ func attackerIsRefused(ctx context.Context, s *stage) (Outcome, string, error) {
 }
 
 // refused fails unless a pod is refused, and returns what the API server said.
-func (s *stage) refused(ctx context.Context, namespace, manifest string, changes ...func(*corev1.Pod) error) (string, error) {
+func (s *stage) refused(ctx context.Context, namespace, manifest string, changes ...change) (string, error) {
 	_, err := s.start(ctx, namespace, manifest, changes...)
 	if isRefusal(err) {
 		return err.Error(), nil

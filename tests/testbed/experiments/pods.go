@@ -11,15 +11,18 @@ import (
 //go:embed pods
 var manifests embed.FS
 
+// change makes a pod differ from its manifest.
+type change func(*corev1.Pod) error
+
 // pod reads one of the manifests and puts it into a namespace.
-func pod(namespace, manifest string, changes ...func(*corev1.Pod) error) (*corev1.Pod, error) {
+func pod(namespace, manifest string, changes ...change) (*corev1.Pod, error) {
 	var p corev1.Pod
 	if err := decode(manifest, &p); err != nil {
 		return nil, err
 	}
 	p.Namespace = namespace
-	for _, change := range changes {
-		if err := change(&p); err != nil {
+	for _, apply := range changes {
+		if err := apply(&p); err != nil {
 			return nil, err
 		}
 	}
@@ -38,7 +41,7 @@ func decode(manifest string, into any) error {
 }
 
 // withThesisFirewall gives a pod the thesis' rules by a container of its own.
-func withThesisFirewall(own, all string) func(*corev1.Pod) error {
+func withThesisFirewall(own, all string) change {
 	return func(p *corev1.Pod) error {
 		var firewall corev1.Container
 		if err := decode("thesis-sidecar", &firewall); err != nil {

@@ -37,12 +37,21 @@ type stage struct {
 }
 
 // start creates a pod of a manifest and waits until it is Ready.
-func (s *stage) start(ctx context.Context, namespace, manifest string, changes ...func(*corev1.Pod) error) (*corev1.Pod, error) {
+func (s *stage) start(ctx context.Context, namespace, manifest string, changes ...change) (*corev1.Pod, error) {
 	p, err := pod(namespace, manifest, changes...)
 	if err != nil {
 		return nil, err
 	}
 	return s.CreatePod(ctx, p)
+}
+
+// opponents starts alice's server and a client of bob's, each with changes of its own.
+func (s *stage) opponents(ctx context.Context, toServer, toClient []change) (server, client *corev1.Pod, err error) {
+	if server, err = s.start(ctx, alice, "server", toServer...); err != nil {
+		return nil, nil, err
+	}
+	client, err = s.start(ctx, bob, "client", toClient...)
+	return server, client, err
 }
 
 // clear removes all pods of both tenants.
