@@ -115,9 +115,9 @@ func TestEnsureRepairs(t *testing.T) {
 		},
 		"rule deleted": {
 			tamper: func(k *kernel) {
-				k.v4.chains["BULKHEAD-SOURCE"] = k.v4.chains["BULKHEAD-SOURCE"][:1]
+				k.v4.chains["BULKHEAD-OUTPUT"] = k.v4.chains["BULKHEAD-OUTPUT"][:2]
 			},
-			want: "IPv4 BULKHEAD-SOURCE lacks rule 2: -m comment",
+			want: "IPv4 BULKHEAD-OUTPUT lacks rule 3: -m comment",
 		},
 		"table unreadable": {
 			tamper: func(k *kernel) { k.v4.unread = errors.New("table is incompatible, use 'nft' tool") },

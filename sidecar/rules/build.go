@@ -86,9 +86,9 @@ func (b builder) table(open bool) Table {
 			Members: b.family.prefixes(b.config.Peers),
 		},
 		Hooks: []Hook{
-			{"INPUT", Rule{Target: "-j " + input, Intent: "L7: every packet in, before any other rule"}},
-			{"OUTPUT", Rule{Target: "-j " + output, Intent: "L7: every packet out, before any other rule"}},
-			{"FORWARD", Rule{Target: "-j " + forward, Intent: "L7 P12: every packet through, before any other rule"}},
+			{"INPUT", Rule{Target: "-g " + input, Intent: "L7: every packet in, before any other rule"}},
+			{"OUTPUT", Rule{Target: "-g " + output, Intent: "L7: every packet out, before any other rule"}},
+			{"FORWARD", Rule{Target: "-g " + forward, Intent: "L7 P12: every packet through, before any other rule"}},
 		},
 	}
 	if open {

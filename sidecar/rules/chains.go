@@ -10,21 +10,21 @@ import (
 
 // The chains' names.
 const (
-	input    = "BULKHEAD-INPUT"
-	output   = "BULKHEAD-OUTPUT"
-	forward  = "BULKHEAD-FORWARD"
-	source   = "BULKHEAD-SOURCE"
-	from     = "BULKHEAD-FROM"
-	fromNode = "BULKHEAD-FROM-NODE"
-	to       = "BULKHEAD-TO"
-	toNode   = "BULKHEAD-TO-NODE"
+	input       = "BULKHEAD-INPUT"
+	inputNode   = "BULKHEAD-INPUT-NODE"
+	output      = "BULKHEAD-OUTPUT"
+	forward     = "BULKHEAD-FORWARD"
+	forwardNode = "BULKHEAD-FORWARD-NODE"
+	to          = "BULKHEAD-TO"
+	toNode      = "BULKHEAD-TO-NODE"
 )
 
-// The targets.
+// The targets. What has passed the sender's side goes on to the receiver's by a
+// goto: a chain that is emptied ends in the built-in chain's policy, DROP.
 const (
 	accept = "-j ACCEPT"
 	drop   = "-j DROP"
-	pass   = "-j RETURN"
+	judge  = "-g " + to
 )
 
 // opening matches the packet that opens a TCP connection.
@@ -43,28 +43,11 @@ const (
 // open are the chains of a family that the pod takes part in.
 func (b builder) open() []Chain {
 	return []Chain{
-		{input, []Rule{
-			{"-i lo", accept, "P7: loopback is free on lo"},
-			{"", "-j " + from, "P1 P9: by the address of the sender alone"},
-			{"", accept, "P8: judged, and judged again at the next packet"},
-		}},
-		{output, slices.Concat(
-			[]Rule{{"-o lo", accept, "P7: loopback is free on lo"}},
-			b.selfless(),
-			[]Rule{
-				{"", "-j " + source, "P3 P4 P10: on every interface, own sources only"},
-				{"", "-j " + to, "P1 P9: by the address of the receiver alone"},
-				{"", accept, "P8: judged, and judged again at the next packet"},
-			},
-		)},
-		{forward, []Rule{
-			{"", "-j " + from, "P12: forwarded traffic as if received"},
-			{"", "-j " + to, "P12: and as if sent"},
-			{"", accept, "P8: judged, and judged again at the next packet"},
-		}},
-		{source, b.source()},
-		{from, b.from()},
-		{fromNode, b.fromNode()},
+		{input, append([]Rule{{"-i lo", accept, "P7: loopback is free on lo"}}, b.from(accept, inputNode)...)},
+		{inputNode, b.fromNode(accept)},
+		{output, b.source()},
+		{forward, b.from(judge, forwardNode)},
+		{forwardNode, b.fromNode(judge)},
 		{to, b.to()},
 		{toNode, b.toNode()},
 	}
@@ -87,36 +70,33 @@ func (b builder) closed() []Chain {
 	}
 }
 
-// selfless lets out what IPv6 sends from :: while it has no address yet.
-func (b builder) selfless() []Rule {
-	if b.family == IPv4 {
-		return nil // DHCP is the CNI's matter, and done before any container runs
-	}
-	return []Rule{
-		{"-s ::/128 -d ff02::1:ff00:0/104 " + b.family.icmp(neighbourSolicit), accept, "P5: duplicate address detection"},
-		{"-d ff02::16/128 " + b.family.icmp(multicastReport), accept, "P5: multicast listener reports, or switches lose neighbour discovery"},
-	}
-}
-
-// source pins what the pod sends to its own addresses.
+// source pins what the pod sends to its own addresses, on every interface (P10).
 func (b builder) source() []Rule {
-	var rules []Rule
-	for _, addr := range b.addresses {
-		rules = append(rules, Rule{match("-s", single(addr)), pass, "P3 P4: an address of this pod"})
+	rules := []Rule{{"-o lo", accept, "P7: loopback is free on lo"}}
+	if b.family == IPv6 {
+		// What IPv6 sends while it has no address yet. DHCP is no such case: it
+		// is the CNI's matter, and done before any container runs.
+		rules = append(rules,
+			Rule{"-s ::/128 -d ff02::1:ff00:0/104 " + b.family.icmp(neighbourSolicit), accept, "P5: duplicate address detection"},
+			Rule{"-d ff02::16/128 " + b.family.icmp(multicastReport), accept, "P5: multicast listener reports, or switches lose neighbour discovery"},
+		)
 	}
-	return append(rules, Rule{"", drop, "P3 P4: a source that is not this pod"})
+	for _, addr := range b.addresses {
+		rules = append(rules, Rule{match("-s", single(addr)), judge, "P3 P4 P10: an address of this pod"})
+	}
+	return append(rules, Rule{"", drop, "P3 P4 P10: a source that is not this pod"})
 }
 
 // from judges a sender. Gateway and nodes come before the peers: a bridge's
 // gateway lies inside the tenant's range, and what the node masquerades comes from
 // it whoever sent it (S2).
-func (b builder) from() []Rule {
+func (b builder) from(pass, nodeChain string) []Rule {
 	rules := []Rule{
 		{match("-s", b.family.loopback()), drop, "P7: loopback from outside, CVE-2020-8558"},
 		{match("-d", b.family.loopback()), drop, "P7: loopback from outside, CVE-2020-8558"},
 	}
 	if b.family == IPv6 {
-		rules = append(rules, b.neighbours()...)
+		rules = append(rules, b.neighbours(pass)...)
 		rules = append(rules, Rule{match("-s", linkLocal()) + " " + b.family.icmp(multicastQuery), pass, "P5: multicast listener queries"})
 		for _, gateway := range b.gateways {
 			if gateway.IsLinkLocalUnicast() {
@@ -130,16 +110,18 @@ func (b builder) from() []Rule {
 	}
 	if b.config.Egress.Metadata == config.Deny {
 		rules = append(rules, Rule{match("-s", single(b.family.metadata())), drop, "P13: metadata service"})
+	} else {
+		rules = append(rules, Rule{match("-s", single(b.family.metadata())), pass, "egress.metadata: allowed"})
 	}
 	for _, node := range slices.Concat(singles(b.gateways), b.family.prefixes(b.config.Nodes)) {
-		rules = append(rules, Rule{match("-s", node), "-g " + fromNode, "S2: node or gateway, only what probes need"})
+		rules = append(rules, Rule{match("-s", node), "-g " + nodeChain, "S2: node or gateway, only what probes need"})
 	}
-	return append(rules, b.ranges("-s", "src")...)
+	return append(rules, b.ranges("-s", "src", pass)...)
 }
 
 // fromNode judges what comes from a node. Nodes are trusted, but what they
 // masquerade is not.
-func (b builder) fromNode() []Rule {
+func (b builder) fromNode(pass string) []Rule {
 	var rules []Rule
 	for _, port := range b.config.Probes {
 		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --dport %d", port), pass, "S2: a probe of the kubelet"})
@@ -161,11 +143,11 @@ func (b builder) to() []Rule {
 		{match("-d", b.family.loopback()), drop, "P7: loopback of somebody else, CVE-2020-8558"},
 	}
 	if b.family == IPv6 {
-		rules = append(rules, b.neighbours()...)
+		rules = append(rules, b.neighbours(accept)...)
 	}
 	metadata := Rule{match("-d", single(b.family.metadata())), drop, "P13: metadata service"}
 	if b.config.Egress.Metadata == config.Allow {
-		metadata = Rule{metadata.Match, pass, "egress.metadata: allowed"}
+		metadata = Rule{metadata.Match, accept, "egress.metadata: allowed"}
 	}
 	rules = append(rules, metadata)
 	rules = append(rules, Rule{"-p udp -m multiport --dports 4789,8472,6081", drop, "P6: VXLAN or Geneve for a node to unpack"})
@@ -178,24 +160,24 @@ func (b builder) to() []Rule {
 	for _, group := range b.family.groups() {
 		rules = append(rules, Rule{match("-d", group), drop, "P9: multicast or broadcast reaches whoever listens"})
 	}
-	return append(rules, b.ranges("-d", "dst")...)
+	return append(rules, b.ranges("-d", "dst", accept)...)
 }
 
 // toNode judges what goes to a node.
 func (b builder) toNode() []Rule {
 	if b.config.Egress.Nodes == config.Allow {
-		return []Rule{{"", pass, "egress.nodes: allowed"}}
+		return []Rule{{"", accept, "egress.nodes: allowed"}}
 	}
 	var rules []Rule
 	for _, port := range b.config.Probes {
-		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), pass, "S2: an answer to a probe"})
+		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), accept, "S2: an answer to a probe"})
 	}
 	return append(rules, Rule{"", drop, "S2 P6: the node itself"})
 }
 
 // neighbours lets neighbour discovery pass; it carries nobody's data and without
 // it there is no IPv6.
-func (b builder) neighbours() []Rule {
+func (b builder) neighbours(pass string) []Rule {
 	return []Rule{
 		{b.family.icmp(neighbourSolicit), pass, "P5: neighbour discovery"},
 		{b.family.icmp(neighbourAdvert), pass, "P5: neighbour discovery"},
@@ -203,27 +185,27 @@ func (b builder) neighbours() []Rule {
 }
 
 // ranges judges the other side's address, "-s" and "src" or "-d" and "dst".
-func (b builder) ranges(flag, side string) []Rule {
+func (b builder) ranges(flag, side, pass string) []Rule {
 	var rules []Rule
 	if b.family == IPv6 {
 		rules = append(rules, Rule{match(flag, linkLocal()), drop, "P5: any neighbour, of whatever tenant"})
 	}
-	rules = append(rules, Rule{fmt.Sprintf("-m set --match-set bulkhead-peers-%d %s", b.family, side), pass, "P1: a pod of the same tenant"})
+	rules = append(rules, Rule{fmt.Sprintf("-m set --match-set bulkhead-peers-%d %s", b.family, side), pass, "P1 P8: a pod of the same tenant, at every packet"})
 	if flag == "-d" {
 		for _, node := range b.family.prefixes(b.config.Nodes) {
 			rules = append(rules, Rule{match(flag, node), "-g " + toNode, "S2: node, only answers to probes"})
 		}
 	}
 	for _, denied := range b.family.prefixes(b.config.Denied) {
-		rules = append(rules, Rule{match(flag, denied), drop, "P1 P9: another tenant"})
+		rules = append(rules, Rule{match(flag, denied), drop, "P1 P9: another tenant, by the address alone"})
 	}
-	if b.config.Egress.External == config.Deny {
-		for _, system := range b.family.prefixes(b.config.System) {
-			rules = append(rules, Rule{match(flag, system), pass, "egress.external: the cluster itself"})
-		}
-		rules = append(rules, Rule{"", drop, "egress.external: denied"})
+	if b.config.Egress.External == config.Allow {
+		return append(rules, Rule{"", pass, "egress.external: allowed"})
 	}
-	return rules
+	for _, system := range b.family.prefixes(b.config.System) {
+		rules = append(rules, Rule{match(flag, system), pass, "egress.external: the cluster itself"})
+	}
+	return append(rules, Rule{"", drop, "egress.external: denied"})
 }
 
 // match is empty for a range of all addresses, as iptables prints it.

@@ -4,18 +4,18 @@
 //
 // The rules live in chains of their own in the filter table:
 //
-//	INPUT    lo | who sends it (FROM) | accept
-//	OUTPUT   lo | is the source the pod's own (SOURCE) | where to (TO) | accept
-//	FORWARD  who sends it (FROM) | where to (TO) | accept
+//	INPUT    lo | who sends it: node, peer, denied, outside
+//	OUTPUT   lo | is the source the pod's own | TO
+//	FORWARD  who sends it: the same rules as INPUT | TO
+//	TO       who receives it: node, peer, denied, outside
 //
-// FROM and TO return what may pass and drop the rest, so that forwarded traffic
-// is held to the very same rules. Nothing is stateful: every packet is judged by
-// its addresses alone, whatever its protocol (THREATS.md P8, P9), and an own peer
-// costs one look-up in a hash set, however large the set is. What is denied are
-// plain rules; the set can only let in, so an emptied set closes.
-//
-// The policy of the built-in chains is DROP: with all rules flushed a pod is
-// closed, not open.
+// so that forwarded traffic is held to the very same rules. Nothing is stateful:
+// every packet is judged by its addresses alone, whatever its protocol (THREATS.md
+// P8, P9), and a peer costs one look-up in a hash set, however large the set is.
+// What is denied are plain rules; the set can only let in, so an emptied set
+// closes. So does an emptied chain: what passes is accepted by a rule, and what
+// meets none ends in the built-in chain's policy, which is DROP, because chains are
+// entered by goto and there is nothing to return to.
 package rules
 
 import (
@@ -47,7 +47,8 @@ type Set struct {
 	Members []netip.Prefix
 }
 
-// Hook is the jump at position 1 of a built-in chain.
+// Hook is the jump at position 1 of a built-in chain: a goto, so that foreign
+// rules behind it are never met.
 type Hook struct {
 	Builtin string
 	Jump    Rule

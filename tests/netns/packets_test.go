@@ -1,0 +1,267 @@
+//go:build linux
+
+package netns
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// patience is how long a packet that should arrive may take.
+	patience = 2 * time.Second
+	// silence is how long nothing must arrive to call it stopped.
+	silence = 250 * time.Millisecond
+)
+
+// reached says whether a payload sent by send arrives at a listener in the
+// namespace. It is patient if the packet is expected.
+func reached(t testing.TB, at *namespace, listen func() (receiver, error), send func(payload []byte) error, expected bool) bool {
+	t.Helper()
+	var socket receiver
+	at.must(t, func() (err error) {
+		socket, err = listen()
+		return err
+	})
+	defer socket.Close()
+	payload := fmt.Appendf(nil, "bulkhead %d", time.Now().UnixNano())
+	wait := silence
+	if expected {
+		wait = patience
+	}
+	deadline := time.Now().Add(wait)
+	if err := socket.SetReadDeadline(deadline); err != nil {
+		t.Fatal(err)
+	}
+	arrived := make(chan bool, 1)
+	go func() {
+		buffer := make([]byte, 1<<16)
+		for {
+			n, err := socket.Read(buffer)
+			if err != nil {
+				arrived <- false
+				return
+			}
+			if contains(buffer[:n], payload) {
+				arrived <- true
+				return
+			}
+		}
+	}()
+	// Once more in a while: the first packet may be lost to neighbour discovery.
+	for {
+		err := send(payload)
+		if errors.Is(err, unix.EPERM) && !expected {
+			return false // refused by the sender's own rules
+		}
+		if err != nil && !soft(err) {
+			t.Fatalf("send: %v", err)
+		}
+		select {
+		case yes := <-arrived:
+			return yes
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// soft are errors of a packet that did not get through.
+func soft(err error) bool {
+	for _, kind := range []error{unix.EPERM, unix.EHOSTUNREACH, unix.ECONNREFUSED, unix.ENETUNREACH, unix.EACCES, unix.EMSGSIZE, os.ErrDeadlineExceeded} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func contains(haystack, needle []byte) bool {
+	for i := 0; i+len(needle) <= len(haystack); i++ {
+		if string(haystack[i:i+len(needle)]) == string(needle) {
+			return true
+		}
+	}
+	return false
+}
+
+type receiver interface {
+	Read([]byte) (int, error)
+	SetReadDeadline(time.Time) error
+	Close() error
+}
+
+// listenUDP listens on all addresses, or on one.
+func listenUDP(addr netip.Addr, port uint16) func() (receiver, error) {
+	return func() (receiver, error) {
+		return net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
+	}
+}
+
+// sendUDP sends one datagram.
+func sendUDP(from *namespace, to netip.AddrPort) func([]byte) error {
+	return func(payload []byte) error {
+		return from.do(func() error {
+			conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write(payload)
+			return err
+		})
+	}
+}
+
+// udp says whether a datagram passes from one namespace to an address of another.
+func udp(t testing.TB, from, to *namespace, addr netip.Addr, expected bool) bool {
+	t.Helper()
+	const port = 7000
+	return reached(t, to, listenUDP(unspecified(addr), port), sendUDP(from, netip.AddrPortFrom(addr, port)), expected)
+}
+
+func unspecified(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// tcp says whether a connection to a port can be opened and carries data back.
+func tcp(t testing.TB, from, to *namespace, addr netip.Addr, port uint16, expected bool) bool {
+	t.Helper()
+	var listener net.Listener
+	to.must(t, func() (err error) {
+		listener, err = greet(port)
+		return err
+	})
+	defer listener.Close()
+	return dial(from, netip.AddrPortFrom(addr, port), expected) == nil
+}
+
+// greet listens on a TCP port of all addresses and says hello to who connects.
+func greet(port uint16) (net.Listener, error) {
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("hello"))
+			_ = conn.Close()
+		}
+	}()
+	return listener, nil
+}
+
+// dial opens a connection and reads a byte.
+func dial(from *namespace, to netip.AddrPort, expected bool) error {
+	wait := silence
+	if expected {
+		wait = patience
+	}
+	return from.do(func() error {
+		conn, err := net.DialTimeout("tcp", to.String(), wait)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+			return err
+		}
+		_, err = conn.Read(make([]byte, 1))
+		return err
+	})
+}
+
+// listenRaw receives an IP protocol as it comes out of the INPUT chain.
+func listenRaw(family, protocol int) func() (receiver, error) {
+	return func() (receiver, error) {
+		fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+		if err != nil {
+			return nil, err
+		}
+		return os.NewFile(uintptr(fd), "raw"), nil
+	}
+}
+
+// sendRaw sends the payload behind a header, as an IP protocol.
+func sendRaw(from *namespace, to netip.Addr, protocol int, header []byte) func([]byte) error {
+	family := unix.AF_INET
+	if to.Is6() {
+		family = unix.AF_INET6
+	}
+	return sendSocket(from, family, unix.SOCK_RAW, protocol, netip.AddrPortFrom(to, 0), header)
+}
+
+// sendSocket sends the payload behind a header on a new socket, with options set.
+func sendSocket(from *namespace, family, kind, protocol int, to netip.AddrPort, header []byte, options ...func(fd int) error) func([]byte) error {
+	return func(payload []byte) error {
+		return from.do(func() error {
+			fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, protocol)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			for _, option := range options {
+				if err := option(fd); err != nil {
+					return err
+				}
+			}
+			return unix.Sendto(fd, append(append([]byte{}, header...), payload...), 0, sockaddr(to))
+		})
+	}
+}
+
+func sockaddr(to netip.AddrPort) unix.Sockaddr {
+	if to.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	}
+	zone := uint32(0)
+	if to.Addr().Zone() != "" {
+		link, err := net.InterfaceByName(to.Addr().Zone())
+		if err == nil {
+			zone = uint32(link.Index)
+		}
+	}
+	return &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16(), ZoneId: zone}
+}
+
+// ipv4UDP is a whole IPv4 packet with a UDP datagram, as an attacker forges it.
+func ipv4UDP(from, to netip.AddrPort, payload []byte) []byte {
+	length := 28 + len(payload)
+	packet := make([]byte, 28, length)
+	packet[0] = 0x45
+	binary.BigEndian.PutUint16(packet[2:], uint16(length))
+	packet[8], packet[9] = 64, unix.IPPROTO_UDP
+	source, destination := from.Addr().As4(), to.Addr().As4()
+	copy(packet[12:], source[:])
+	copy(packet[16:], destination[:])
+	binary.BigEndian.PutUint16(packet[10:], checksum(packet[:20]))
+	binary.BigEndian.PutUint16(packet[20:], from.Port())
+	binary.BigEndian.PutUint16(packet[22:], to.Port())
+	binary.BigEndian.PutUint16(packet[24:], uint16(8+len(payload))) // checksum 0: none
+	return append(packet, payload...)
+}
+
+func checksum(data []byte) uint16 {
+	var sum uint32
+	for i := 0; i+1 < len(data); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(data[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
