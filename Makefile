@@ -6,14 +6,13 @@ SHELL       := bash
 ROOT    := $(CURDIR)
 BIN     := $(ROOT)/.cache/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+TESTBED := go -C $(ROOT)/tests/testbed run ./cmd/testbed
 
-# Tools, pinned. Each is built once from its module into .cache/bin.
+# Tools, pinned; each is built once from its module into .cache/bin. helm's
+# version stands in tests/testbed/build.
 CONTROLLER_GEN_VERSION := v0.23.0
 OPA_VERSION            := v1.22.2
-HELM_VERSION           := v4.3.1
-STATICCHECK_VERSION    := v0.7.0
-BENCHSTAT_VERSION      := latest
+STATICCHECK_VERSION    := v0.8.2
 
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 OPA            := $(BIN)/opa-$(OPA_VERSION)
@@ -23,12 +22,93 @@ STATICCHECK    := $(BIN)/staticcheck-$(STATICCHECK_VERSION)
 define tool
 $(BIN)/$(1)-$(2):
 	@echo "building $(1) $(2)"
-	@dir=$$$$(mktemp -d) && GOBIN=$$$$dir go install $(3)@$(2) && mkdir -p $(BIN) && mv $$$$dir/$(1) $$@ && rmdir $$$$dir
+	@mkdir -p $(BIN) && dir=$$$$(mktemp -d) && GOBIN=$$$$dir go install $(3)@$(2) && mv $$$$dir/$(1) $$@ && rmdir $$$$dir
 endef
 $(eval $(call tool,controller-gen,$(CONTROLLER_GEN_VERSION),sigs.k8s.io/controller-tools/cmd/controller-gen))
 $(eval $(call tool,opa,$(OPA_VERSION),github.com/open-policy-agent/opa))
 $(eval $(call tool,staticcheck,$(STATICCHECK_VERSION),honnef.co/go/tools/cmd/staticcheck))
 
+GO_MODULES := . tests/testbed tests/testbed/kubernetes tests/testbed/certmanager
+
 .PHONY: help
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: image ## a real cluster, five of the thesis' attacks without and with Bulkhead (root; 2 min warm)
+	@$(TESTBED) demo
+
+.PHONY: test
+test: test-rego test-go test-e2e ## everything: Go, Rego, chart, network namespaces, real cluster (root for all of it)
+
+.PHONY: test-go
+test-go: packages helm ## Go tests with the race detector: units, real iptables, images, chart
+	go test -race -timeout 20m ./...
+
+.PHONY: test-rego
+test-rego: $(OPA) ## format, strict check, tests and coverage of the rules
+	OPA=$(OPA) ./rego/test.sh
+
+.PHONY: test-e2e
+test-e2e: image ## the demo's experiments as a test, on a cluster of its own
+	go -C tests/testbed test -timeout 60m -v ./...
+
+.PHONY: build
+build: ## the binaries, into out/bin
+	@mkdir -p out/bin
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o out/bin/ ./cmd/bulkhead-webhook ./cmd/bulkhead-firewall
+
+.PHONY: image
+image: packages ## the two images, into out/images, without a Docker daemon
+	@go run ./cmd/image --version $(VERSION)
+
+.PHONY: up
+up: image ## a cluster with Bulkhead in it to try things in, until Ctrl-C (root)
+	@$(TESTBED) up
+
+.PHONY: down
+down: ## remove what a crashed demo or test left behind
+	@$(TESTBED) down
+
+.PHONY: packages
+packages:
+	@if [ "$$(id -u)" = 0 ]; then $(TESTBED) packages; fi
+
+.PHONY: lint
+lint: $(STATICCHECK) $(OPA) ## gofmt, go vet, staticcheck, opa fmt and check
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	cd tests/testbed && go vet ./... && $(STATICCHECK) ./...
+	OPA=$(OPA) ./rego/test.sh lint
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## deepcopy, CRD, chart schema and README, rule pages, golden files of the chart
+	$(CONTROLLER_GEN) object paths=./api/v1alpha1
+	$(CONTROLLER_GEN) crd paths=./api/v1alpha1 output:crd:dir=charts/bulkhead/crds
+	go run ./charts/generate
+	go run ./docs/rules/generate
+
+.PHONY: verify
+verify: generate ## fail if generated files or modules are not current
+	for module in $(GO_MODULES); do (cd $$module && go mod tidy -diff); done
+	git diff --exit-code -- api charts docs/rules
+
+.PHONY: bench
+bench: ## Go benchmarks of the webhook, the rules and the sidecar
+	@mkdir -p out
+	go test -run '^$$' -bench . -benchmem -count 5 ./webhook/... ./rego/... ./sidecar/... | tee out/bench.txt
+
+.PHONY: clean
+clean: ## remove out/; the cache stays (make distclean removes it)
+	rm -rf out
+
+.PHONY: distclean
+distclean: clean
+	rm -rf .cache
+
+# The test bed builds helm with its own tools; the chart's tests look for it here.
+.PHONY: helm
+helm:
+	@$(TESTBED) build
+	@mkdir -p $(BIN) && ln -sf ../testbed/$$(cd .cache/testbed && ls -t helm-* | head -n 1) $(BIN)/helm
