@@ -46,7 +46,7 @@ func NewCluster(config *configv1alpha1.BulkheadConfiguration, client Client) (*C
 		cache.SharedIndexInformerOptions{ObjectDescription: "tenants"},
 	)
 	_, err := c.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { c.forget() },
+		AddFunc: func(any) { c.forget() },
 		UpdateFunc: func(old, updated any) {
 			if specChanged(old, updated) {
 				c.forget()

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/request/x509"
+	"k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/apiserver/pkg/server/healthz"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/metrics"
+	"k8s.io/klog/v2"
+
+	"github.com/bulkhead-dev/bulkhead/certs"
+	"github.com/bulkhead-dev/bulkhead/rego"
+	"github.com/bulkhead-dev/bulkhead/webhook"
+)
+
+// run serves until the context ends, and then drains.
+func run(ctx context.Context, o *options) error {
+	klog.InfoS("Starting", "version", version, "config", o.configFile, "standalone", o.standalone)
+	// What serving needs goes on until the last request is answered.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+
+	engine, err := rego.New(ctx)
+	if err != nil {
+		return failure("prepare the rules: %w", err)
+	}
+	pair, err := o.servingPair()
+	if err != nil {
+		return failure("%w", err)
+	}
+	source, err := o.source(ctx, work)
+	if err != nil {
+		return err
+	}
+	admission, err := webhook.NewAdmission(o.config, source, engine)
+	if err != nil {
+		return failure("prepare admission: %w", err)
+	}
+	info, clientCertificates, err := o.serving(pair)
+	if err != nil {
+		return failure("%w", err)
+	}
+	registry := metrics.NewKubeRegistry()
+	registerGauges(registry, pair, source)
+	handler := webhook.NewHandler(webhook.Options{
+		Admission:      admission,
+		Metrics:        webhook.NewMetrics(registry),
+		MetricsHandler: metricsHandler(registry),
+		Live:           []healthz.HealthChecker{healthz.PingHealthz},
+		Ready: []healthz.HealthChecker{
+			healthz.NewShutdownHealthz(ctx.Done()),
+			check("certificate", pair.Check),
+			check("tenants", source.ready),
+			check("rules", func() error { return webhook.CheckRules(work, engine) }),
+		},
+		MaxInFlight:        o.maxInFlight,
+		RequestTimeout:     o.requestTimeout,
+		ClientCertificates: clientCertificates,
+	})
+	return o.serve(ctx, info, handler)
+}
+
+func check(name string, f func() error) healthz.HealthChecker {
+	return healthz.NamedCheck(name, func(*http.Request) error { return f() })
+}
+
+// serve returns after the drain: after SIGTERM the readiness check fails, then
+// nobody new is let in, then the last requests end.
+func (o *options) serve(ctx context.Context, info *server.SecureServingInfo, handler http.Handler) error {
+	stop := make(chan struct{})
+	drained, closed, err := info.Serve(handler, o.shutdownTimeout, stop)
+	if err != nil {
+		return failure("serve: %w", err)
+	}
+	<-ctx.Done()
+	klog.InfoS("Draining", "delay", o.shutdownDelay, "timeout", o.shutdownTimeout)
+	time.Sleep(o.shutdownDelay)
+	close(stop)
+	<-closed
+	<-drained
+	klog.InfoS("Drained")
+	return nil
+}
+
+func (o *options) servingPair() (*certs.Pair, error) {
+	if o.certFile != "" {
+		return certs.FromFiles(o.certFile, o.keyFile)
+	}
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if ip := net.ParseIP(o.bindAddress); ip != nil && !ip.IsUnspecified() && !ip.IsLoopback() {
+		hosts = append(hosts, ip.String())
+	}
+	return certs.SelfSigned(hosts...)
+}
+
+// serving opens the port. The authenticator is nil if everybody may send reviews.
+func (o *options) serving(pair *certs.Pair) (*server.SecureServingInfo, authenticator.Request, error) {
+	minVersion, err := cliflag.TLSVersion(o.tlsMinVersion)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--tls-min-version: %w", err)
+	}
+	suites, err := cliflag.TLSCipherSuites(o.tlsCipherSuites)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--tls-cipher-suites: %w", err)
+	}
+	info := &server.SecureServingInfo{Cert: pair, MinTLSVersion: max(minVersion, tls.VersionTLS12), CipherSuites: suites}
+	var clients authenticator.Request
+	if o.clientCAFile != "" {
+		ca, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca", o.clientCAFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("load --client-ca-file: %w", err)
+		}
+		info.ClientCA = ca
+		clients = x509.NewDynamicCAVerifier(ca.VerifyOptions,
+			x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion), x509.StaticStringSlice(o.clientAllowedNames))
+	}
+	address := net.JoinHostPort(o.bindAddress, strconv.Itoa(o.securePort))
+	if info.Listener, err = net.Listen("tcp", address); err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	return info, clients, nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/bulkhead-dev/bulkhead/webhook"
+	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
+)
+
+// source is where Tenants come from: a cluster or manifests.
+type source struct {
+	webhook.Tenants
+	// Index is what is known now.
+	Index func() *tenants.Index
+	// ready returns an error until everything is known.
+	ready func() error
+}
+
+// source starts what the Tenants come from: the informer, which follows them until
+// work ends, and the election of the leader, which the end of ctx ends.
+func (o *options) source(ctx, work context.Context) (*source, error) {
+	if o.standalone != "" {
+		static, err := tenants.Load(o.config, o.standalone)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range static.Index().Tenants() {
+			if len(t.Problems) > 0 {
+				klog.InfoS("Tenant has problems, its pods cannot be admitted", "tenant", t.Name, "problems", tenants.Texts(t.Problems))
+			}
+		}
+		return &source{static, static.Index, func() error { return nil }}, nil
+	}
+	config, err := o.restConfig()
+	if err != nil {
+		return nil, failure("%w", err)
+	}
+	client, err := tenants.NewClient(config)
+	if err != nil {
+		return nil, failure("%w", err)
+	}
+	cluster, err := tenants.NewCluster(o.config, client)
+	if err != nil {
+		return nil, failure("%w", err)
+	}
+	if o.leaderElect {
+		if err := o.startElection(ctx, config, cluster); err != nil {
+			return nil, failure("%w", err)
+		}
+	}
+	go cluster.Run(work)
+	return &source{cluster, cluster.Index, func() error {
+		if !cluster.HasSynced() {
+			return errors.New("tenants are not read yet")
+		}
+		return nil
+	}}, nil
+}
+
+func (o *options) restConfig() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w", err)
+	}
+	config.UserAgent = "bulkhead-webhook/" + version
+	// A review waits for live reads; the API server's own priority and fairness
+	// bounds them.
+	config.QPS = -1
+	return config, nil
+}

@@ -1,0 +1,52 @@
+package webhook
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// outcome is what a decision came to, as metrics and logs tell it.
+type outcome string
+
+const (
+	outcomeAllowed outcome = "allowed"
+	outcomeDenied  outcome = "denied"
+	// outcomeExempt: allowed unseen, as the configuration says.
+	outcomeExempt outcome = "exempt"
+	// outcomeError: denied because something failed, here or in the request.
+	outcomeError outcome = "error"
+)
+
+// decision is the answer to a request. The zero value denies.
+type decision struct {
+	allowed bool
+	outcome outcome
+	// code and message of a denial.
+	code    int32
+	message string
+
+	patch       []operation
+	warnings    []string
+	annotations map[string]string
+	// rules are the ids that were violated, whatever followed from it.
+	rules []string
+}
+
+func allow() decision {
+	return decision{allowed: true, outcome: outcomeAllowed}
+}
+
+// exempt allows unseen; by says what exempts.
+func exempt(by string) decision {
+	return decision{allowed: true, outcome: outcomeExempt, annotations: map[string]string{"exempt": by}}
+}
+
+// badRequest denies what cannot be understood.
+func badRequest(format string, args ...any) decision {
+	return decision{outcome: outcomeError, code: http.StatusBadRequest, message: fmt.Sprintf(format, args...)}
+}
+
+// failed denies because the answer is not known.
+func failed(err error) decision {
+	return decision{outcome: outcomeError, code: http.StatusInternalServerError, message: "denied because no decision was possible: " + err.Error()}
+}

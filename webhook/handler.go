@@ -1,0 +1,59 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/klog/v2"
+)
+
+// decideFunc is Mutate or Validate.
+type decideFunc func(context.Context, *admissionv1.AdmissionRequest) decision
+
+// reviewHandler turns a request's bytes into a decision and that into bytes.
+type reviewHandler struct {
+	name    string
+	decide  decideFunc
+	metrics *Metrics
+}
+
+func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	request, refusal := readReview(w, r)
+	if refusal != nil {
+		h.metrics.malformed.WithLabelValues(h.name).Inc()
+		klog.InfoS("Request refused", "path", r.URL.Path, "remote", r.RemoteAddr, "code", refusal.code, "reason", refusal.message)
+		http.Error(w, refusal.message, refusal.code)
+		return
+	}
+	d := h.decide(r.Context(), request)
+	if err := context.Cause(r.Context()); err != nil && d.allowed {
+		d = failed(fmt.Errorf("the request's deadline has passed: %w", err))
+	}
+	h.metrics.observe(h.name, request, d, time.Since(start))
+	logDecision(h.name, request, d)
+	if err := d.write(w, request.UID); err != nil {
+		klog.ErrorS(err, "Cannot answer a review", "path", r.URL.Path, "uid", request.UID)
+	}
+}
+
+// logDecision tells of denials always, and of the rest at verbosity 4. Names that
+// were generated stay out of messages, but help in a log.
+func logDecision(name string, request *admissionv1.AdmissionRequest, d decision) {
+	fields := []any{
+		"handler", name, "outcome", d.outcome, "operation", request.Operation, "resource", resourceOf(request),
+		"namespace", request.Namespace, "name", request.Name, "user", request.UserInfo.Username,
+		"dryRun", request.DryRun != nil && *request.DryRun, "uid", request.UID, "rules", d.rules,
+	}
+	switch {
+	case d.outcome == outcomeError:
+		klog.ErrorS(nil, "Review failed", append(fields, "reason", d.message)...)
+	case !d.allowed:
+		klog.InfoS("Review denied", fields...)
+	case klog.V(4).Enabled():
+		klog.InfoS("Review allowed", append(fields, "operations", len(d.patch))...)
+	}
+}

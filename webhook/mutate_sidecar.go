@@ -1,0 +1,60 @@
+package webhook
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+)
+
+// inject puts the sidecar's two containers at initContainers[0] and [1], before
+// any of the tenant's (threat L1). An init container that has one of their names
+// and is not the genuine one at its place goes (threat L3).
+func (s *sidecar) inject(e *edit) {
+	if s.injected(e.pod) {
+		return
+	}
+	const path = "/spec/initContainers"
+	containers := e.pod.Spec.InitContainers
+	for i := len(containers) - 1; i >= 0; i-- {
+		if isReserved(containers[i].Name) {
+			containers = slices.Delete(containers, i, i+1)
+			e.remove(fmt.Sprintf("%s/%d", path, i))
+		}
+	}
+	if len(containers) == 0 {
+		e.add(path, []corev1.Container{s.init, s.firewall})
+	} else {
+		e.add(path+"/0", s.init)
+		e.add(path+"/1", s.firewall)
+	}
+	e.pod.Spec.InitContainers = slices.Insert(containers, 0, s.init, s.firewall)
+}
+
+// injected tells whether the genuine containers are at their places, and no other
+// init container has their names.
+func (s *sidecar) injected(pod *corev1.Pod) bool {
+	containers := pod.Spec.InitContainers
+	return len(containers) >= 2 && genuine(containers[0], s.init) && genuine(containers[1], s.firewall) &&
+		!reserved(containers[2:])
+}
+
+// genuine tells whether the container is the expected one. Tolerated is only what
+// the API server's ServiceAccount plugin adds when it runs again after us, as in
+// rego/lib/sidecar (threat L15).
+func genuine(container, expected corev1.Container) bool {
+	if mounts := container.VolumeMounts; len(mounts) == 1 && isTokenMount(mounts[0]) {
+		container.VolumeMounts = nil
+	}
+	return equality.Semantic.DeepEqual(container, expected)
+}
+
+func isTokenMount(mount corev1.VolumeMount) bool {
+	return strings.HasPrefix(mount.Name, "kube-api-access-") && equality.Semantic.DeepEqual(mount, corev1.VolumeMount{
+		Name:      mount.Name,
+		ReadOnly:  true,
+		MountPath: "/var/run/secrets/kubernetes.io/serviceaccount",
+	})
+}

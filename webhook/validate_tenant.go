@@ -1,0 +1,78 @@
+package webhook
+
+import (
+	"fmt"
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// validateTenant refuses what the CRD cannot: changes by those who are no
+// administrators, and what needs the other Tenants or the configuration to judge.
+// An update that leaves the spec alone passes, so that labels, finalizers and the
+// like can be changed on a Tenant that does not hold.
+func (a *Admission) validateTenant(request *admissionv1.AdmissionRequest) decision {
+	tenant, err := decodeTenant(request, request.Object.Raw)
+	if err != nil {
+		return badRequest("object: %v", err)
+	}
+	if request.Operation == admissionv1.Update {
+		old, err := decodeTenant(request, request.OldObject.Raw)
+		if err != nil {
+			return badRequest("oldObject: %v", err)
+		}
+		if equality.Semantic.DeepEqual(old.Spec, tenant.Spec) {
+			return allow()
+		}
+	}
+	t := terms{enforcement: v1alpha1.Enforce}
+	if !a.isAdministrator(request.UserInfo) {
+		return t.decide([]finding{{"tenant-administrators", fmt.Sprintf(
+			"tenant-administrators: user %s is not among the configuration's administrators; ask one of them",
+			request.UserInfo.Username)}}, nil)
+	}
+	var findings []finding
+	for _, problem := range a.tenants.Problems(tenant) {
+		findings = append(findings, finding{"tenant-invalid", fmt.Sprintf("tenant-invalid: %s; correct the Tenant", problem.Err)})
+	}
+	return t.decide(findings, nil)
+}
+
+func decodeTenant(request *admissionv1.AdmissionRequest, raw []byte) (*v1alpha1.Tenant, error) {
+	want := metav1.GroupVersionKind(v1alpha1.GroupVersion.WithKind("Tenant"))
+	if err := checkKind(request, want); err != nil {
+		return nil, err
+	}
+	if len(raw) == 0 {
+		return nil, fmt.Errorf("the request has no Tenant")
+	}
+	tenant := &v1alpha1.Tenant{}
+	strict, err := kjson.UnmarshalStrict(raw, tenant)
+	if err == nil && len(strict) > 0 {
+		err = strict[0]
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode tenant: %w", err)
+	}
+	if tenant.Name == "" {
+		return nil, fmt.Errorf("decode tenant: no name")
+	}
+	return tenant, nil
+}
+
+// isAdministrator is true for everybody where the configuration names nobody:
+// RBAC alone decides then.
+func (a *Admission) isAdministrator(user authenticationv1.UserInfo) bool {
+	administrators := a.config.Administrators
+	if len(administrators.Groups) == 0 && len(administrators.Users) == 0 {
+		return true
+	}
+	return slices.Contains(administrators.Users, user.Username) ||
+		slices.ContainsFunc(user.Groups, func(group string) bool { return slices.Contains(administrators.Groups, group) })
+}
