@@ -2,8 +2,8 @@ package rego
 
 import "embed"
 
-// modules are the rules as they are compiled into the binary. The pattern takes
-// the tests beside them too; load leaves those out.
+// files are the rules and the schema of their input as they are compiled into the
+// binary. The pattern takes the tests beside the rules too; load leaves those out.
 //
-//go:embed main/*.rego lib/*/*.rego rules/*/*/*.rego
-var modules embed.FS
+//go:embed main/*.rego lib/*/*.rego rules/*/*/*.rego schema/input.json
+var files embed.FS

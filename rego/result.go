@@ -2,9 +2,19 @@ package rego
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
+
+// Result is the answer to an Input.
+type Result struct {
+	// Violations are sorted by rule id, field, container and message.
+	Violations []Violation
+	// Rules is the number of rules that ran.
+	Rules int
+}
 
 // Violation is one thing that a rule refuses. It is comparable.
 type Violation struct {
@@ -37,10 +47,46 @@ func compareViolations(a, b Violation) int {
 	)
 }
 
-// Result is the answer to an Input.
-type Result struct {
-	// Violations are sorted by rule id, field, container and message.
-	Violations []Violation
-	// Rules is the number of rules that ran.
-	Rules int
+// result reads the entry point's answer: {category: {name: [violation, ...]}}. Every
+// rule of the selection must be in it (A4).
+func (s selection) result(answer any) (Result, error) {
+	categories, _ := answer.(map[string]any)
+	var violations []Violation
+	var errs []error
+	for _, rule := range s.rules {
+		names, _ := categories[rule.Category].(map[string]any)
+		found, ran := names[rule.Name].([]any)
+		if !ran {
+			errs = append(errs, fmt.Errorf("rule %s did not run", rule.ID))
+		}
+		for _, value := range found {
+			violation, err := rule.violation(value)
+			errs = append(errs, err)
+			violations = append(violations, violation)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Result{}, err
+	}
+	slices.SortFunc(violations, compareViolations)
+	return Result{Violations: violations, Rules: len(s.rules)}, nil
+}
+
+// violation reads one violation of the rule's set.
+func (r Rule) violation(value any) (Violation, error) {
+	violation := Violation{ID: r.ID, Severity: r.Severity, Threat: strings.Join(r.Threats, ", ")}
+	fields, _ := value.(map[string]any)
+	for name, target := range map[string]*string{
+		"container": &violation.Container,
+		"field":     &violation.Field,
+		"message":   &violation.Message,
+		"remedy":    &violation.Remedy,
+	} {
+		text, ok := fields[name].(string)
+		if !ok {
+			return Violation{}, fmt.Errorf("rule %s: violation without text in %q", r.ID, name)
+		}
+		*target = text
+	}
+	return violation, nil
 }

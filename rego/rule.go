@@ -44,16 +44,11 @@ type Link struct {
 	Title, URL string
 }
 
-// prefixes of the ids, by category.
-var prefixes = map[string]string{"pod_security": "pss-", "firewall": "fw-"}
-
-var severities = []string{"critical", "high", "medium", "low"}
-
 var threatID = regexp.MustCompile(`^[PSDLA][0-9]+$`)
 
-// rulesOf reads the rules from the modules under data.rules, sorted by id. The
+// readRules reads the rules from the modules under data.rules, sorted by id. The
 // error lists all that is wrong.
-func rulesOf(modules map[string]*ast.Module) ([]Rule, error) {
+func readRules(modules map[string]*ast.Module) ([]Rule, error) {
 	var rules []Rule
 	var errs []error
 	seen := map[string]string{}
@@ -130,11 +125,12 @@ func (r Rule) validate(exports bool) error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	prefix, known := prefixes[r.Category]
+	prefix, known := map[string]string{"pod_security": "pss-", "firewall": "fw-"}[r.Category]
 	require(known, "category %q is unknown", r.Category)
 	id := prefix + strings.ReplaceAll(r.Name, "_", "-")
 	require(r.ID == id, "METADATA: id is %q, not %q", r.ID, id)
 	require(r.Title != "" && r.Description != "", "METADATA: title or description is missing")
+	severities := []string{"critical", "high", "medium", "low"}
 	require(slices.Contains(severities, r.Severity), "METADATA: severity %q is none of %q", r.Severity, severities)
 	require(len(r.Threats) > 0, "METADATA: threat is missing")
 	for _, threat := range r.Threats {
@@ -147,7 +143,7 @@ func (r Rule) validate(exports bool) error {
 	}
 	require(len(r.Operations) > 0, "METADATA: operations is empty")
 	for _, operation := range r.Operations {
-		require(slices.Contains(operations, operation), "METADATA: operation %q is none of %q", operation, operations)
+		require(slices.Contains(operations(), operation), "METADATA: operation %q is none of %q", operation, operations())
 	}
 	require(exports, "no rule violations")
 	return errors.Join(errs...)

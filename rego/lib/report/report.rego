@@ -11,18 +11,23 @@ package lib.report
 #   A violation in a field of an entry of `data.lib.pod`: a container, or the pod
 #   itself.
 violation(entry, field, problem, remedy) := {
-	"container": entry.name,
+	"container": name,
 	"field": path,
-	"message": concat("", [_label(entry), path, " ", problem]),
+	"message": sprintf("container %q: %s %s", [name, path, problem]),
 	"remedy": remedy,
 } if {
-	path := concat(".", [entry.path, field])
+	entry.index >= 0
+	name := object.get(entry.spec, "name", "")
+	path := sprintf("spec.%s[%d].%s", [entry.kind, entry.index, field])
+} else := {
+	"container": "",
+	"field": path,
+	"message": concat(" ", [path, problem]),
+	"remedy": remedy,
+} if {
+	path := concat(".", [entry.kind, field])
 }
 
 # METADATA
-# description: Any value as JSON, so that a reader sees what was written and of which type.
-quote(value) := json.marshal(value)
-
-_label(entry) := sprintf("container %q: ", [entry.name]) if entry.kind
-
-else := ""
+# description: Says which value it is, as JSON, so that a reader sees its type too.
+is(value) := sprintf("is %s", [json.marshal(value)])

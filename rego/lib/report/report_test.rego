@@ -3,7 +3,8 @@ package lib.report_test
 import data.lib.report
 
 test_container if {
-	report.violation({"kind": "containers", "name": "a\"b", "path": "spec.containers[0]"}, "x", "is 1", "do") == {
+	entry := {"kind": "containers", "index": 0, "spec": {"name": "a\"b"}}
+	report.violation(entry, "x", "is 1", "do") == {
 		"container": "a\"b",
 		"field": "spec.containers[0].x",
 		"message": `container "a\"b": spec.containers[0].x is 1`,
@@ -11,15 +12,28 @@ test_container if {
 	}
 }
 
-test_pod if {
-	report.violation({"name": "", "path": "spec"}, "x", "is 1", "do") == {
+test_container_without_name if {
+	entry := {"kind": "initContainers", "index": 2, "spec": {}}
+	report.violation(entry, "x", "is 1", "do") == {
 		"container": "",
-		"field": "spec.x",
-		"message": "spec.x is 1",
+		"field": "spec.initContainers[2].x",
+		"message": `container "": spec.initContainers[2].x is 1`,
 		"remedy": "do",
 	}
 }
 
-test_quote if {
-	[report.quote(value) | some value in [null, "a\nb", 1, {"a": []}]] == ["null", `"a\nb"`, "1", `{"a":[]}`]
+test_pod if {
+	every kind in ["spec", "metadata"] {
+		report.violation({"kind": kind, "spec": {}}, "x", "is 1", "do") == {
+			"container": "",
+			"field": sprintf("%s.x", [kind]),
+			"message": sprintf("%s.x is 1", [kind]),
+			"remedy": "do",
+		}
+	}
+}
+
+test_is if {
+	values := [true, "a\nb", 1, {"a": []}]
+	[report.is(value) | some value in values] == ["is true", `is "a\nb"`, "is 1", `is {"a":[]}`]
 }

@@ -1,9 +1,10 @@
 # METADATA
 # title: Sidecar
 # description: |
-#   Which containers are the genuine sidecar: those at its positions that equal,
-#   field by field, what this configuration injects. `input.sidecar` holds the
-#   expected ones; it is null where no tenant is.
+#   Which containers are the genuine sidecar: those at its places that equal, field by
+#   field, what this configuration injects. `input.sidecar` holds, by their index in
+#   initContainers, the containers expected there, those found, and those that were
+#   there before an update, each whole. There is no `input.sidecar` without a tenant.
 package lib.sidecar
 
 # METADATA
@@ -11,34 +12,21 @@ package lib.sidecar
 names := ["bulkhead-init", "bulkhead-firewall"]
 
 # METADATA
-# description: The expected containers, by their index in initContainers; none without a tenant.
-expected := [input.sidecar.init, input.sidecar.firewall]
+# description: The container at that index is what this configuration injects there.
+genuine(index) if input.sidecar.found[index] == input.sidecar.expected[index]
 
-# METADATA
-# description: The container of that kind and index is what this configuration injects there.
-genuine("initContainers", index, container) if same(container, expected[index])
-
-# METADATA
-# description: |
-#   The container equals the expected one. Tolerated is only what the API server's
-#   own ServiceAccount plugin adds when it runs again after the webhook: one
-#   read-only mount of a token volume (L15).
-same(container, wanted) if container == wanted
-
-same(container, wanted) if {
-	not "volumeMounts" in object.keys(wanted)
+# Tolerated is only what the API server's own ServiceAccount plugin adds when it runs
+# again after the webhook: one read-only mount of a token volume (L15). The whole mount
+# is compared: a subPath, a mountPropagation or any field of a newer API makes it
+# another one.
+genuine(index) if {
+	container := input.sidecar.found[index]
 	[mount] := container.volumeMounts
-	_token_mount(mount)
-	object.remove(container, ["volumeMounts"]) == wanted
-}
-
-# The whole mount is compared: a subPath, a mountPropagation or any field of a
-# newer API makes it another one.
-_token_mount(mount) if {
 	startswith(mount.name, "kube-api-access-")
 	mount == {
 		"name": mount.name,
 		"readOnly": true,
 		"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
 	}
+	object.remove(container, ["volumeMounts"]) == input.sidecar.expected[index]
 }

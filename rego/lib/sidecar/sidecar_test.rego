@@ -4,26 +4,58 @@ import data.lib.fixtures
 import data.lib.sidecar
 
 test_genuine_in_its_place if {
-	sidecar.genuine("initContainers", 0, fixtures.sidecar.init) with input.sidecar as fixtures.sidecar
-	sidecar.genuine("initContainers", 1, fixtures.sidecar.firewall) with input.sidecar as fixtures.sidecar
+	sidecar.genuine(0) with input as fixtures.tenant_pod(fixtures.sidecar)
+	sidecar.genuine(1) with input as fixtures.tenant_pod(fixtures.sidecar)
+	not sidecar.genuine(2) with input as fixtures.tenant_pod(array.concat(fixtures.sidecar, [fixtures.init]))
 }
 
-test_not_elsewhere if {
-	places := [["initContainers", 1], ["initContainers", 2], ["initContainers", -1], ["containers", 0], ["ephemeralContainers", 0]]
-	every place in places {
-		[kind, index] := place
-		not sidecar.genuine(kind, index, fixtures.sidecar.init) with input.sidecar as fixtures.sidecar
+test_exchanged if {
+	not sidecar.genuine(0) with input as fixtures.tenant_pod([fixtures.firewall, fixtures.init])
+	not sidecar.genuine(1) with input as fixtures.tenant_pod([fixtures.firewall, fixtures.init])
+}
+
+test_nothing_found if {
+	not sidecar.genuine(0) with input as fixtures.tenant_pod([])
+}
+
+test_without_tenant if {
+	not sidecar.genuine(0) with input as fixtures.pod({"initContainers": fixtures.sidecar})
+}
+
+# L15: what the API server's ServiceAccount plugin adds.
+test_token_mount if {
+	sidecar.genuine(0) with input as mounting([token_mount])
+}
+
+test_other_mounts if {
+	lists := [
+		[],
+		[token_mount, token_mount],
+		[object.union(token_mount, {"readOnly": false})],
+		[object.remove(token_mount, ["readOnly"])],
+		[object.union(token_mount, {"name": "kube-api-acces-x"})],
+		[object.union(token_mount, {"mountPath": "/bulkhead-firewall"})],
+		[object.union(token_mount, {"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount/"})],
+		[object.union(token_mount, {"subPath": "x"})],
+		[object.union(token_mount, {"subPathExpr": "$(X)"})],
+		[object.union(token_mount, {"mountPropagation": "Bidirectional"})],
+		[token_mount, {"name": "tools", "mountPath": "/usr/sbin"}],
+		[{"name": "tools", "mountPath": "/usr/sbin"}, token_mount],
+	]
+	every list in lists {
+		not sidecar.genuine(0) with input as mounting(list)
 	}
 }
 
-test_not_without_tenant if {
-	not sidecar.genuine("initContainers", 0, fixtures.sidecar.init) with input.sidecar as null
-	not sidecar.genuine("initContainers", 0, null) with input.sidecar as null
+test_token_mount_and_another_image if {
+	container := object.union(fixtures.init, {"volumeMounts": [token_mount], "image": "other"})
+	not sidecar.genuine(0) with input as fixtures.tenant_pod([container])
 }
 
-# A mount that the configuration itself asks for is compared like any other field.
-test_expected_mount if {
-	wanted := {"name": "x", "volumeMounts": [{"name": "feed", "mountPath": "/feed"}]}
-	sidecar.same(wanted, wanted)
-	not sidecar.same({"name": "x", "volumeMounts": [{"name": "kube-api-access-x"}]}, wanted)
+mounting(list) := fixtures.tenant_pod([object.union(fixtures.init, {"volumeMounts": list})])
+
+token_mount := {
+	"name": "kube-api-access-x2x4z",
+	"readOnly": true,
+	"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
 }

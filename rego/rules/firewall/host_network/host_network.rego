@@ -33,12 +33,7 @@ package rules.firewall.host_network
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	pod.itself,
-	"hostNetwork",
-	sprintf("is %s", [report.quote(value)]),
-	"set it to false or leave it out, or run the pod in a namespace without a tenant",
-) if {
-	value := object.get(pod.spec, "hostNetwork", null)
-	not value in {false, null}
+violations contains report.violation(pod.itself, "hostNetwork", report.is(value), "set it to false or leave it out, or run the pod in a namespace without a tenant") if {
+	value := input.object.spec.hostNetwork
+	value != false
 }

@@ -42,5 +42,5 @@ violations contains report.violation(
 	"is set, as if this were a static pod's mirror, which cannot carry Bulkhead's firewall",
 	"remove the annotation, or keep static pods out of tenants' namespaces",
 ) if {
-	key in object.keys(pod.annotations)
+	input.object.metadata.annotations[key]
 }

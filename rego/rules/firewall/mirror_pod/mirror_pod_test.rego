@@ -4,7 +4,7 @@ import data.lib.fixtures
 import data.rules.firewall.mirror_pod
 
 test_refused if {
-	every value in ["", "hash", null] {
+	every value in ["", "hash"] {
 		mirror_pod.violations == {fixtures.in_pod(
 			`metadata.annotations["kubernetes.io/config.mirror"]`,
 			"is set, as if this were a static pod's mirror, which cannot carry Bulkhead's firewall",
@@ -14,7 +14,7 @@ test_refused if {
 }
 
 test_passes if {
-	every annotations in [null, {}, {"kubernetes.io/config.source": "api"}] {
+	every annotations in [{}, {"kubernetes.io/config.source": "api"}] {
 		mirror_pod.violations == set() with input as fixtures.annotated(annotations, {})
 	}
 }

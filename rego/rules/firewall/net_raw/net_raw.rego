@@ -59,20 +59,21 @@ violations contains report.violation(
 	"drop NET_RAW",
 ) if {
 	some container in pod.containers
-	not dropped(pod.list_at(pod.object_at(container.security, "capabilities"), "drop"))
+	not dropped(container)
 }
 
 violations contains report.violation(
 	container,
 	sprintf("securityContext.capabilities.add[%d]", [index]),
-	sprintf("is %s, which brings raw sockets back", [report.quote(capability)]),
+	concat(", ", [report.is(capability), "which brings raw sockets back"]),
 	"remove it",
 ) if {
 	some container in pod.containers
-	some index, capability in pod.list_at(pod.object_at(container.security, "capabilities"), "add")
+	some index, capability in container.spec.securityContext.capabilities.add
 	trim_prefix(upper(capability), "CAP_") in {"NET_RAW", "ALL"}
 }
 
-dropped(capabilities) if "NET_RAW" in capabilities
-
-dropped(capabilities) if "ALL" in capabilities
+dropped(container) if {
+	some capability in container.spec.securityContext.capabilities.drop
+	capability in {"NET_RAW", "ALL"}
+}

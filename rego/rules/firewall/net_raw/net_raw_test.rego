@@ -4,10 +4,10 @@ import data.lib.fixtures
 import data.rules.firewall.net_raw
 
 test_not_dropped if {
-	every list in [null, [], ["CHOWN"], ["CAP_NET_RAW"], ["net_raw"], ["all"], ["NET_RAW "]] {
-		net_raw.violations == undropped with input as fixtures.every_kind(capabilities(list, null))
+	every list in [[], ["CHOWN"], ["CAP_NET_RAW"], ["net_raw"], ["all"], ["NET_RAW "]] {
+		net_raw.violations == undropped with input as fixtures.every_kind(capabilities(list, []))
 	}
-	every container in [{}, {"securityContext": null}, {"securityContext": {"capabilities": null}}] {
+	every container in [{}, {"securityContext": {}}, {"securityContext": {"capabilities": {}}}] {
 		net_raw.violations == undropped with input as fixtures.every_kind(container)
 	}
 }
@@ -35,12 +35,12 @@ test_genuine_sidecar_is_left_out if {
 		"securityContext.capabilities.drop",
 		`has neither "NET_RAW" nor "ALL"`,
 		"drop NET_RAW",
-	)} with input as fixtures.tenant_pod([fixtures.sidecar.init, fixtures.sidecar.firewall])
+	)} with input as fixtures.tenant_pod([fixtures.init, fixtures.firewall])
 }
 
 test_passes if {
 	cases := [
-		capabilities(["NET_RAW"], null),
+		capabilities(["NET_RAW"], []),
 		capabilities(["CHOWN", "NET_RAW"], ["CHOWN"]),
 		capabilities(["ALL"], ["NET_ADMIN"]),
 	]

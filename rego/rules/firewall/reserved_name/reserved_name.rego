@@ -46,18 +46,18 @@ violations contains report.violation(
 	"use another name",
 ) if {
 	some container in pod.containers
-	container.name in sidecar.names
+	container.spec.name in sidecar.names
 	not in_place(container)
 }
 
 violations contains report.violation(
 	container,
 	"targetContainerName",
-	sprintf("is %s, a container of Bulkhead's firewall", [report.quote(target)]),
+	concat(", ", [report.is(target), "a container of Bulkhead's firewall"]),
 	"target another container",
 ) if {
 	some container in pod.containers
-	target := object.get(container.spec, "targetContainerName", null)
+	target := container.spec.targetContainerName
 	target in sidecar.names
 }
 
@@ -65,6 +65,6 @@ violations contains report.violation(
 # the namespace has a tenant.
 in_place(container) if {
 	container.kind == "initContainers"
-	sidecar.names[container.index] == container.name
-	sidecar.expected[container.index]
+	sidecar.names[container.index] == container.spec.name
+	input.sidecar
 }

@@ -4,7 +4,7 @@ import data.lib.fixtures
 import data.rules.firewall.reserved_name
 
 test_in_place if {
-	reserved_name.violations == set() with input as fixtures.tenant_pod([fixtures.sidecar.init, fixtures.sidecar.firewall])
+	reserved_name.violations == set() with input as fixtures.tenant_pod([fixtures.init, fixtures.firewall])
 }
 
 # What is in the place but not genuine is for fw-sidecar-genuine to refuse.
@@ -19,7 +19,7 @@ test_elsewhere if {
 			violation(name, "spec.containers[0].name"),
 			violation(name, "spec.ephemeralContainers[0].name"),
 		} with input as object.union(
-			fixtures.tenant_pod([fixtures.sidecar.init, fixtures.sidecar.firewall, {"name": name}]),
+			fixtures.tenant_pod([fixtures.init, fixtures.firewall, {"name": name}]),
 			{"object": {"spec": {"containers": [{"name": name}], "ephemeralContainers": [{"name": name}]}}},
 		)
 	}
@@ -37,7 +37,7 @@ test_without_tenant if {
 	reserved_name.violations == {
 		violation("bulkhead-init", "spec.initContainers[0].name"),
 		violation("bulkhead-firewall", "spec.initContainers[1].name"),
-	} with input as fixtures.pod({"initContainers": [fixtures.sidecar.init, fixtures.sidecar.firewall]})
+	} with input as fixtures.pod({"initContainers": fixtures.sidecar})
 }
 
 test_target if {
@@ -53,7 +53,7 @@ test_target if {
 
 test_other_names if {
 	reserved_name.violations == set() with input as fixtures.every_kind({})
-	every target in ["app", "", null] {
+	every target in ["app", ""] {
 		reserved_name.violations == set() with input as fixtures.pod({"ephemeralContainers": [{"name": "bulkhead", "targetContainerName": target}]})
 	}
 }

@@ -32,12 +32,7 @@ package rules.firewall.share_process_namespace
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	pod.itself,
-	"shareProcessNamespace",
-	sprintf("is %s", [report.quote(value)]),
-	"set it to false or leave it out",
-) if {
-	value := object.get(pod.spec, "shareProcessNamespace", null)
-	not value in {false, null}
+violations contains report.violation(pod.itself, "shareProcessNamespace", report.is(value), "set it to false or leave it out") if {
+	value := input.object.spec.shareProcessNamespace
+	value != false
 }

@@ -28,22 +28,14 @@
 #     command: [ls]
 package rules.firewall.sidecar_exec
 
-import data.lib.report
 import data.lib.sidecar
 
 violations contains {
 	"container": name,
 	"field": "container",
-	"message": sprintf("container is %s, which belongs to Bulkhead's firewall", [report.quote(name)]),
+	"message": sprintf("container %q belongs to Bulkhead's firewall", [name]),
 	"remedy": "use another container of the pod",
 } if {
-	name := object.get(input.object, "container", null)
-	not safe(name)
-}
-
-safe(null)
-
-safe(name) if {
-	is_string(name)
-	not name in sidecar.names
+	name := input.options.container
+	name in sidecar.names
 }

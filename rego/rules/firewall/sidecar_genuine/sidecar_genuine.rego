@@ -35,26 +35,24 @@
 #         - {name: app, image: app}
 package rules.firewall.sidecar_genuine
 
-import data.lib.pod
-import data.lib.report
 import data.lib.sidecar
 
-violations contains report.violation(
-	{"kind": "initContainers", "name": name, "path": "spec"},
-	sprintf("initContainers[%d]", [index]),
-	sprintf("is not what Bulkhead injects there: it %s", [difference(found, sidecar.expected[index])]),
-	"leave this container and its place to Bulkhead's webhook, and let no other webhook change them",
-) if {
+violations contains {
+	"container": name,
+	"field": field,
+	"message": sprintf("container %q: %s is not what Bulkhead injects there: it %s", [name, field, difference(index)]),
+	"remedy": "leave this container and its place to Bulkhead's webhook, and let no other webhook change them",
+} if {
 	some index, name in sidecar.names
-	found := pod.element(pod.init_containers, index)
-	not sidecar.genuine("initContainers", index, found)
+	not sidecar.genuine(index)
+	field := sprintf("spec.initContainers[%d]", [index])
 }
 
-difference(found, wanted) := "is missing" if found == null
-
-else := sprintf("differs in %s", [concat(", ", fields)]) if {
+difference(index) := sprintf("differs in %s", [concat(", ", fields)]) if {
+	found := input.sidecar.found[index]
+	wanted := input.sidecar.expected[index]
 	fields := {field |
 		some field in object.keys(object.union(found, wanted))
 		object.get(found, field, null) != object.get(wanted, field, null)
 	}
-}
+} else := "is missing"

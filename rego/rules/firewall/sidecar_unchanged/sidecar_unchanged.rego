@@ -31,18 +31,18 @@
 #         - {name: app, image: "app:v2"}
 package rules.firewall.sidecar_unchanged
 
-import data.lib.pod
-import data.lib.report
 import data.lib.sidecar
 
-violations contains report.violation(
-	{"kind": "initContainers", "name": name, "path": "spec"},
-	sprintf("initContainers[%d]", [index]),
-	"is changed by this update",
-	"leave Bulkhead's containers as they are, or create the pod anew",
-) if {
+violations contains {
+	"container": name,
+	"field": field,
+	"message": sprintf("container %q: %s is changed by this update", [name, field]),
+	"remedy": "leave Bulkhead's containers as they are, or create the pod anew",
+} if {
 	some index, name in sidecar.names
-	before := pod.element(pod.old_init_containers, index)
-	object.get(before, "name", null) == name
-	pod.element(pod.init_containers, index) != before
+	input.sidecar.before[index].name == name
+	not unchanged(index)
+	field := sprintf("spec.initContainers[%d]", [index])
 }
+
+unchanged(index) if input.sidecar.found[index] == input.sidecar.before[index]

@@ -4,42 +4,38 @@ import data.lib.fixtures
 import data.rules.firewall.sidecar_unchanged
 
 test_unchanged if {
-	sidecar_unchanged.violations == set() with input as fixtures.updated([init, firewall], [init, firewall])
+	sidecar_unchanged.violations == set() with input as fixtures.updated([fixtures.init, fixtures.firewall], [fixtures.init, fixtures.firewall])
 }
 
 # The configuration is another one by now; the pod stays as it was created.
 test_of_an_older_configuration if {
-	old := object.union(init, {"image": "older"})
-	sidecar_unchanged.violations == set() with input as fixtures.updated([old, firewall], [old, firewall])
-	sidecar_unchanged.violations == {violation(0, "bulkhead-init")} with input as fixtures.updated([old, firewall], [init, firewall])
+	old := object.union(fixtures.init, {"image": "older"})
+	sidecar_unchanged.violations == set() with input as fixtures.updated([old, fixtures.firewall], [old, fixtures.firewall])
+	sidecar_unchanged.violations == {violation(0, "bulkhead-init")} with input as fixtures.updated([old, fixtures.firewall], [fixtures.init, fixtures.firewall])
 }
 
 test_changed if {
 	every change in [{"image": "busybox"}, {"resources": {"limits": {"memory": "1Mi"}}}, {"fieldOfTheFuture": 1}] {
-		changed := object.union(firewall, change)
-		sidecar_unchanged.violations == {violation(1, "bulkhead-firewall")} with input as fixtures.updated([init, firewall], [init, changed])
+		changed := object.union(fixtures.firewall, change)
+		sidecar_unchanged.violations == {violation(1, "bulkhead-firewall")} with input as fixtures.updated([fixtures.init, fixtures.firewall], [fixtures.init, changed])
 	}
 }
 
 test_moved_or_removed if {
-	every after in [[], null, [firewall, init], [{"name": "first"}, init, firewall]] {
+	every after in [[], [fixtures.firewall, fixtures.init], [{"name": "first"}, fixtures.init, fixtures.firewall]] {
 		sidecar_unchanged.violations == {
 			violation(0, "bulkhead-init"),
 			violation(1, "bulkhead-firewall"),
-		} with input as fixtures.updated([init, firewall], after)
+		} with input as fixtures.updated([fixtures.init, fixtures.firewall], after)
 	}
 }
 
 # L10: a pod from before the installation has nothing to keep.
 test_pod_without_sidecar if {
-	every before in [null, [], [{"name": "init"}]] {
+	every before in [[], [{"name": "init"}]] {
 		sidecar_unchanged.violations == set() with input as fixtures.updated(before, before)
 	}
 }
-
-init := fixtures.sidecar.init
-
-firewall := fixtures.sidecar.firewall
 
 violation(index, name) := {
 	"container": name,

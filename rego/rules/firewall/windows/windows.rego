@@ -35,11 +35,11 @@ import data.lib.report
 violations contains report.violation(
 	pod.itself,
 	"os.name",
-	sprintf("is %s, which cannot carry Bulkhead's firewall", [report.quote(name)]),
+	concat(", ", [report.is(object.get(system, "name", "")), "which cannot carry Bulkhead's firewall"]),
 	"use linux, or run the pod in a namespace without a tenant",
 ) if {
-	os := object.get(pod.spec, "os", null)
-	os != null
-	name := object.get(os, "name", null)
-	name != "linux"
+	system := input.object.spec.os
+	not safe(system)
 }
+
+safe(system) if system.name == "linux"

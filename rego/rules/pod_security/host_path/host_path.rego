@@ -39,9 +39,9 @@ import data.lib.report
 violations contains report.violation(
 	pod.itself,
 	sprintf("volumes[%d].hostPath", [index]),
-	sprintf("is set by volume %s: hostPath volumes are forbidden", [report.quote(object.get(volume, "name", ""))]),
+	sprintf("is set by volume %q: hostPath volumes are forbidden", [object.get(volume, "name", "")]),
 	"use another type of volume",
 ) if {
-	some index, volume in pod.list_at(pod.spec, "volumes")
-	object.get(volume, "hostPath", null) != null
+	some index, volume in input.object.spec.volumes
+	volume.hostPath
 }

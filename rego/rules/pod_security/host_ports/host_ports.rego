@@ -39,11 +39,10 @@ import data.lib.report
 violations contains report.violation(
 	container,
 	sprintf("ports[%d].hostPort", [index]),
-	sprintf("is %s", [report.quote(value)]),
+	report.is(port.hostPort),
 	"leave it out, and use a Service to reach the pod from outside",
 ) if {
 	some container in pod.containers
-	some index, port in pod.list_at(container.spec, "ports")
-	value := object.get(port, "hostPort", null)
-	not value in {0, null}
+	some index, port in container.spec.ports
+	port.hostPort != 0
 }

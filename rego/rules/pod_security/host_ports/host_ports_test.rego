@@ -15,19 +15,12 @@ test_second_port if {
 	host_ports.violations == expected with input as fixtures.every_kind({"ports": [{"hostPort": 0}, {"hostPort": -1}]})
 }
 
-test_wrong_type if {
-	expected := fixtures.in_every_kind("ports[0].hostPort", `is "0"`, remedy)
-	host_ports.violations == expected with input as fixtures.every_kind({"ports": [{"hostPort": "0"}]})
-}
-
 test_passes if {
 	cases := [
 		{},
-		{"ports": null},
 		{"ports": []},
 		{"ports": [{}]},
 		{"ports": [{"containerPort": 80, "hostPort": 0}]},
-		{"ports": [{"containerPort": 80, "hostPort": null}]},
 	]
 	every case in cases {
 		host_ports.violations == set() with input as fixtures.every_kind(case)

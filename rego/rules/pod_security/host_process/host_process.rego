@@ -38,13 +38,8 @@ package rules.pod_security.host_process
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	context,
-	"securityContext.windowsOptions.hostProcess",
-	sprintf("is %s", [report.quote(value)]),
-	"set it to false or leave it out",
-) if {
+violations contains report.violation(context, "securityContext.windowsOptions.hostProcess", report.is(value), "set it to false or leave it out") if {
 	some context in pod.contexts
-	value := object.get(pod.object_at(context.security, "windowsOptions"), "hostProcess", null)
-	not value in {false, null}
+	value := context.spec.securityContext.windowsOptions.hostProcess
+	value != false
 }

@@ -38,11 +38,12 @@ import data.lib.report
 violations contains report.violation(
 	container,
 	"securityContext.allowPrivilegeEscalation",
-	sprintf("is %s", [report.quote(value)]),
+	"is not false",
 	"set it to false",
 ) if {
 	not pod.windows
 	some container in pod.containers
-	value := object.get(container.security, "allowPrivilegeEscalation", null)
-	value != false
+	not safe(container)
 }
+
+safe(container) if container.spec.securityContext.allowPrivilegeEscalation == false

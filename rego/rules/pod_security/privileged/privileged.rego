@@ -36,13 +36,8 @@ package rules.pod_security.privileged
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	container,
-	"securityContext.privileged",
-	sprintf("is %s", [report.quote(value)]),
-	"set it to false or leave it out",
-) if {
+violations contains report.violation(container, "securityContext.privileged", report.is(value), "set it to false or leave it out") if {
 	some container in pod.containers
-	value := object.get(container.security, "privileged", null)
-	not value in {false, null}
+	value := container.spec.securityContext.privileged
+	value != false
 }

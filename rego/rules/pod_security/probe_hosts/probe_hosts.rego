@@ -67,27 +67,23 @@ import data.lib.report
 violations contains violation(container, probe, action, host) if {
 	some container in pod.containers
 	some probe in ["livenessProbe", "readinessProbe", "startupProbe"]
-	some action, host in hosts(container.spec[probe])
+	handler := container.spec[probe]
+	some action in ["httpGet", "tcpSocket"]
+	host := handler[action].host
+	host != ""
 }
 
 violations contains violation(container, concat(".", ["lifecycle", hook]), action, host) if {
 	some container in pod.containers
-	lifecycle := pod.object_at(container.spec, "lifecycle")
-	some hook in ["postStart", "preStop"]
-	some action, host in hosts(lifecycle[hook])
-}
-
-# The hosts that a probe or hook names, by its action.
-hosts(handler) := {action: host |
-	handler != null
+	some hook, handler in container.spec.lifecycle
 	some action in ["httpGet", "tcpSocket"]
-	host := object.get(pod.object_at(handler, action), "host", null)
-	not host in {"", null}
+	host := handler[action].host
+	host != ""
 }
 
 violation(container, handler, action, host) := report.violation(
 	container,
 	concat(".", [handler, action, "host"]),
-	sprintf("is %s: a probe or lifecycle host is forbidden", [report.quote(host)]),
+	concat(": ", [report.is(host), "a probe or lifecycle host is forbidden"]),
 	"leave it out: the kubelet then asks the pod itself",
 )

@@ -35,14 +35,9 @@ package rules.pod_security.proc_mount
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	container,
-	"securityContext.procMount",
-	sprintf("is %s", [report.quote(value)]),
-	"use Default or leave it out",
-) if {
+violations contains report.violation(container, "securityContext.procMount", report.is(value), "use Default or leave it out") if {
 	not pod.user_namespace
 	some container in pod.containers
-	value := object.get(container.security, "procMount", null)
-	not value in {"Default", null}
+	value := container.spec.securityContext.procMount
+	value != "Default"
 }

@@ -53,17 +53,19 @@ violations contains report.violation(
 ) if {
 	not pod.windows
 	some container in pod.containers
-	not "ALL" in pod.list_at(pod.object_at(container.security, "capabilities"), "drop")
+	not drops_all(container)
 }
 
 violations contains report.violation(
 	container,
 	sprintf("securityContext.capabilities.add[%d]", [index]),
-	sprintf("is %s: unrestricted capabilities", [report.quote(capability)]),
+	concat(": ", [report.is(capability), "unrestricted capabilities"]),
 	"remove it: only NET_BIND_SERVICE may be added",
 ) if {
 	not pod.windows
 	some container in pod.containers
-	some index, capability in pod.list_at(pod.object_at(container.security, "capabilities"), "add")
+	some index, capability in container.spec.securityContext.capabilities.add
 	capability != "NET_BIND_SERVICE"
 }
+
+drops_all(container) if "ALL" in container.spec.securityContext.capabilities.drop

@@ -4,16 +4,16 @@ import data.lib.fixtures
 import data.rules.pod_security.restricted_capabilities
 
 test_not_dropped if {
-	every list in [null, [], ["NET_RAW"], ["all"], ["CAP_ALL"]] {
-		restricted_capabilities.violations == undropped with input as fixtures.every_kind(capabilities(list, null))
+	every list in [[], ["NET_RAW"], ["all"], ["CAP_ALL"]] {
+		restricted_capabilities.violations == undropped with input as fixtures.every_kind(capabilities(list, []))
 	}
-	every container in [{}, {"securityContext": null}, {"securityContext": {"capabilities": null}}] {
+	every container in [{}, {"securityContext": {}}, {"securityContext": {"capabilities": {}}}] {
 		restricted_capabilities.violations == undropped with input as fixtures.every_kind(container)
 	}
 }
 
 test_added if {
-	every capability in ["CHOWN", "net_bind_service", "CAP_NET_BIND_SERVICE", "ALL", "", null] {
+	every capability in ["CHOWN", "net_bind_service", "CAP_NET_BIND_SERVICE", "ALL", ""] {
 		expected := fixtures.in_every_kind(
 			"securityContext.capabilities.add[1]",
 			sprintf("is %s: unrestricted capabilities", [json.marshal(capability)]),
@@ -34,7 +34,7 @@ test_windows if {
 
 test_passes if {
 	cases := [
-		capabilities(["ALL"], null),
+		capabilities(["ALL"], []),
 		capabilities(["NET_RAW", "ALL"], []),
 		capabilities(["ALL"], ["NET_BIND_SERVICE"]),
 	]

@@ -40,21 +40,17 @@ package rules.pod_security.restricted_seccomp
 import data.lib.pod
 import data.lib.report
 
-allowed := {"RuntimeDefault", "Localhost"}
-
 # Set, and not to an allowed type.
 violations contains report.violation(
 	context,
 	"securityContext.seccompProfile.type",
-	sprintf("is %s", [report.quote(type)]),
+	report.is(object.get(profile, "type", "")),
 	"use RuntimeDefault or Localhost",
 ) if {
 	not pod.windows
 	some context in pod.contexts
-	profile := object.get(context.security, "seccompProfile", null)
-	profile != null
-	type := object.get(profile, "type", "")
-	not type in allowed
+	profile := context.spec.securityContext.seccompProfile
+	not safe(profile)
 }
 
 # Set neither in the container nor in the pod.
@@ -65,7 +61,11 @@ violations contains report.violation(
 	"use RuntimeDefault or Localhost in one of them",
 ) if {
 	not pod.windows
-	object.get(pod.itself.security, "seccompProfile", null) == null
+	not sets(pod.itself)
 	some container in pod.containers
-	object.get(container.security, "seccompProfile", null) == null
+	not sets(container)
 }
+
+safe(profile) if profile.type in {"RuntimeDefault", "Localhost"}
+
+sets(context) if context.spec.securityContext.seccompProfile

@@ -39,16 +39,11 @@ import data.lib.pod
 import data.lib.report
 
 # Set, and not to true.
-violations contains report.violation(
-	context,
-	"securityContext.runAsNonRoot",
-	sprintf("is %s", [report.quote(value)]),
-	"set it to true",
-) if {
+violations contains report.violation(context, "securityContext.runAsNonRoot", report.is(value), "set it to true") if {
 	not pod.user_namespace
 	some context in pod.contexts
-	value := object.get(context.security, "runAsNonRoot", null)
-	not value in {true, null}
+	value := context.spec.securityContext.runAsNonRoot
+	value != true
 }
 
 # Set neither in the container nor in the pod.
@@ -59,7 +54,9 @@ violations contains report.violation(
 	"set it to true in one of them",
 ) if {
 	not pod.user_namespace
-	object.get(pod.itself.security, "runAsNonRoot", null) == null
+	not sets(pod.itself)
 	some container in pod.containers
-	object.get(container.security, "runAsNonRoot", null) == null
+	not sets(container)
 }
+
+sets(context) if context.spec.securityContext.runAsNonRoot in {true, false}

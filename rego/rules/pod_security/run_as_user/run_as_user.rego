@@ -36,21 +36,9 @@ package rules.pod_security.run_as_user
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	context,
-	"securityContext.runAsUser",
-	sprintf("is %s", [report.quote(value)]),
-	"use a user other than 0, or leave it out",
-) if {
+violations contains report.violation(context, "securityContext.runAsUser", report.is(value), "use a user other than 0, or leave it out") if {
 	not pod.user_namespace
 	some context in pod.contexts
-	value := object.get(context.security, "runAsUser", null)
-	not safe(value)
-}
-
-safe(null)
-
-safe(value) if {
-	is_number(value)
-	value != 0
+	value := context.spec.securityContext.runAsUser
+	value == 0
 }

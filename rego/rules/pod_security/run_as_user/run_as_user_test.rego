@@ -8,10 +8,8 @@ field := "securityContext.runAsUser"
 remedy := "use a user other than 0, or leave it out"
 
 test_zero_in_every_kind if {
-	every value in [0, "0", "1000", false] {
-		expected := fixtures.in_every_kind(field, sprintf("is %s", [json.marshal(value)]), remedy)
-		run_as_user.violations == expected with input as fixtures.every_kind({"securityContext": {"runAsUser": value}})
-	}
+	expected := fixtures.in_every_kind(field, "is 0", remedy)
+	run_as_user.violations == expected with input as fixtures.every_kind({"securityContext": {"runAsUser": 0}})
 }
 
 # The pod's 0 is refused though every container overrides it.
@@ -28,8 +26,6 @@ test_user_namespace if {
 test_passes if {
 	cases := [
 		{},
-		{"securityContext": null},
-		{"securityContext": {"runAsUser": null}},
 		{"securityContext": {"runAsUser": 1}},
 		{"securityContext": {"runAsUser": 65532}},
 	]

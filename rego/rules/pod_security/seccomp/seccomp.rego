@@ -42,12 +42,12 @@ import data.lib.report
 violations contains report.violation(
 	context,
 	"securityContext.seccompProfile.type",
-	sprintf("is %s", [report.quote(type)]),
+	report.is(object.get(profile, "type", "")),
 	"use RuntimeDefault or Localhost, or leave the profile out",
 ) if {
 	some context in pod.contexts
-	profile := object.get(context.security, "seccompProfile", null)
-	profile != null
-	type := object.get(profile, "type", "")
-	not type in {"RuntimeDefault", "Localhost"}
+	profile := context.spec.securityContext.seccompProfile
+	not safe(profile)
 }
+
+safe(profile) if profile.type in {"RuntimeDefault", "Localhost"}

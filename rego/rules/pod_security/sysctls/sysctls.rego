@@ -63,10 +63,11 @@ allowed := {
 violations contains report.violation(
 	pod.itself,
 	sprintf("securityContext.sysctls[%d].name", [index]),
-	sprintf("is %s, a forbidden sysctl", [report.quote(name)]),
+	concat(", ", [report.is(object.get(sysctl, "name", "")), "a forbidden sysctl"]),
 	"remove it",
 ) if {
-	some index, sysctl in pod.list_at(pod.itself.security, "sysctls")
-	name := object.get(sysctl, "name", "")
-	not name in allowed
+	some index, sysctl in input.object.spec.securityContext.sysctls
+	not safe(sysctl)
 }
+
+safe(sysctl) if sysctl.name in allowed

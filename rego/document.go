@@ -1,0 +1,119 @@
+package rego
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// document is the query's input, described by schema/input.json, while it is built.
+type document struct {
+	shape  *shape
+	fields [][2]*ast.Term
+	errs   []error
+}
+
+// document builds the query's input for the selected rules, or says all that is
+// wrong with it.
+func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
+	d := &document{shape: shape, fields: [][2]*ast.Term{
+		field("rules", rules),
+		field("request", in.Request.term()),
+	}}
+	if in.Request.Operation == Connect {
+		d.add("options", d.decode("options", in.Object))
+		return d.value()
+	}
+	object := d.decode("object", in.Object)
+	d.add("object", object)
+	sidecar := map[string]any{"found": firstTwo(object)}
+	if in.Request.Operation == Update {
+		oldObject := d.decode("oldObject", in.OldObject)
+		d.add("oldObject", oldObject)
+		sidecar["before"] = firstTwo(oldObject)
+	}
+	if in.Sidecar != nil {
+		sidecar["expected"] = []any{
+			d.decode("sidecar.init", in.Sidecar.Init),
+			d.decode("sidecar.firewall", in.Sidecar.Firewall),
+		}
+		d.add("sidecar", sidecar)
+	}
+	return d.value()
+}
+
+func (d *document) value() (ast.Value, error) {
+	if len(d.errs) > 0 {
+		return nil, errors.Join(d.errs...)
+	}
+	return ast.NewObject(d.fields...), nil
+}
+
+// add adds a field of the shape.
+func (d *document) add(name string, decoded map[string]any) {
+	if len(d.errs) > 0 {
+		return
+	}
+	term, err := d.shape.properties[name].shape.term(decoded)
+	if err != nil {
+		d.errs = append(d.errs, fmt.Errorf("%s%w", name, err))
+		return
+	}
+	d.fields = append(d.fields, field(name, term))
+}
+
+// decode reads exactly one JSON object, with numbers as they are written.
+func (d *document) decode(name string, data json.RawMessage) map[string]any {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var decoded map[string]any
+	err := decoder.Decode(&decoded)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("decode JSON object: %w", err)
+	case decoded == nil:
+		err = errors.New("is null, not a JSON object")
+	default:
+		if _, trailing := decoder.Token(); trailing != io.EOF {
+			err = errors.New("has data after the JSON object")
+		}
+	}
+	if err != nil {
+		d.errs = append(d.errs, fmt.Errorf("%s: %w", name, err))
+	}
+	return decoded
+}
+
+// firstTwo returns a pod's first two init containers, the sidecar's places. What is
+// of a wrong type is for the pod's own shape to refuse.
+func firstTwo(pod map[string]any) []any {
+	spec, _ := pod["spec"].(map[string]any)
+	containers, _ := spec["initContainers"].([]any)
+	return containers[:min(len(containers), 2)]
+}
+
+func (r Request) term() *ast.Term {
+	groups := make([]*ast.Term, len(r.User.Groups))
+	for i, group := range r.User.Groups {
+		groups[i] = ast.StringTerm(group)
+	}
+	return ast.ObjectTerm(
+		field("operation", ast.StringTerm(r.Operation)),
+		field("resource", ast.StringTerm(r.Resource)),
+		field("subresource", ast.StringTerm(r.Subresource)),
+		field("namespace", ast.StringTerm(r.Namespace)),
+		field("name", ast.StringTerm(r.Name)),
+		field("user", ast.ObjectTerm(
+			field("name", ast.StringTerm(r.User.Name)),
+			field("groups", ast.ArrayTerm(groups...)),
+		)),
+	)
+}
+
+func field(name string, value *ast.Term) [2]*ast.Term {
+	return [2]*ast.Term{ast.InternedTerm(name), value}
+}
