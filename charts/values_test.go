@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 )
 
 // TestRefusedValues: what is not described, and what contradicts itself, does
@@ -122,6 +123,49 @@ func TestEdges(t *testing.T) {
 				t.Error("does not hold")
 			}
 		})
+	}
+}
+
+// TestServiceMonitor reads by hand what has no types here.
+func TestServiceMonitor(t *testing.T) {
+	if strings.Contains(template(t, ""), "kind: ServiceMonitor") {
+		t.Error("rendered without being asked for")
+	}
+	const values = "serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 30s}"
+	rendered, stderr, err := helm(t, values, "template", releaseName, "bulkhead", "--show-only", "templates/servicemonitor.yaml")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	var monitor struct {
+		Metadata struct{ Labels map[string]string }
+		Spec     struct {
+			Selector  struct{ MatchLabels map[string]string }
+			Endpoints []struct {
+				Port, Scheme, Path, Interval string
+				TLSConfig                    struct {
+					CA         struct{ Secret struct{ Name, Key string } }
+					ServerName string
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(rendered), &monitor); err != nil {
+		t.Fatal(err)
+	}
+	all := objects(t, template(t, ""))
+	service := one[*corev1.Service](t, all)
+	if !labels.SelectorFromSet(monitor.Spec.Selector.MatchLabels).Matches(labels.Set(service.Labels)) {
+		t.Error("does not select the Service")
+	}
+	if len(monitor.Spec.Endpoints) != 1 || monitor.Metadata.Labels["release"] != "prometheus" {
+		t.Fatalf("rendered:\n%s", rendered)
+	}
+	endpoint := monitor.Spec.Endpoints[0]
+	secret := one[*appsv1.Deployment](t, all).Spec.Template.Spec.Volumes[1].Secret.SecretName
+	if endpoint.Port != service.Spec.Ports[0].Name || endpoint.Scheme != "https" || endpoint.Path != "/metrics" || endpoint.Interval != "30s" ||
+		endpoint.TLSConfig.CA.Secret.Name != secret || endpoint.TLSConfig.CA.Secret.Key != "ca.crt" ||
+		endpoint.TLSConfig.ServerName != "bulkhead-webhook.bulkhead-system.svc" {
+		t.Errorf("endpoint is %+v", endpoint)
 	}
 }
 
