@@ -40,6 +40,7 @@ func (c *Cluster) connect() error {
 		return err
 	}
 	config.QPS = -1
+	config.WarningHandlerWithContext = rest.NoWarnings{} // they are for a person, who has kubectl
 	c.config = config
 	c.client, err = kubernetes.NewForConfig(config)
 	return err

@@ -46,6 +46,9 @@ type Options struct {
 // Testbed is the folder of the test bed's own sources.
 func (o Options) Testbed() string { return filepath.Join(o.Repository, "tests", "testbed") }
 
+// keptLogs is where the logs of a failed run are kept until the next run.
+func (o Options) keptLogs() string { return filepath.Join(o.Repository, "out", "testbed-logs") }
+
 // Cluster is a running cluster. Its methods may be called from several goroutines.
 type Cluster struct {
 	options  Options
@@ -83,6 +86,9 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	c := &Cluster{options: options, binaries: binaries, network: newNetwork(options.Ranges)}
 	if c.lock, err = acquire(); err != nil {
 		return nil, err
+	}
+	if err := os.RemoveAll(options.keptLogs()); err != nil {
+		return nil, errors.Join(err, release(c.lock))
 	}
 	if err := options.Log.Step("boot the cluster", func() error { return c.boot(ctx) }); err != nil {
 		logs, keepErr := c.KeepLogs()
@@ -157,7 +163,7 @@ func (c *Cluster) Binary(target string) string { return c.binaries[target] }
 // KeepLogs copies the logs of components and pods out of the run folder, which Stop removes, adds what the API server
 // knows of pods and events, and returns where to.
 func (c *Cluster) KeepLogs() (string, error) {
-	kept := filepath.Join(c.options.Repository, "out", "testbed-logs")
+	kept := c.options.keptLogs()
 	if err := os.RemoveAll(kept); err != nil {
 		return kept, err
 	}

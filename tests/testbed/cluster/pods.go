@@ -23,13 +23,9 @@ import (
 // podDeadline is more than any pod of the test bed needs: its images are on the node.
 const podDeadline = time.Minute
 
-// CreatePod creates a pod and waits until it is Ready. It returns the pod as it then is.
-func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
-	created, err := c.client.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return c.WaitPod(ctx, created.Namespace, created.Name, "to be Ready", isReady)
+// WaitPodReady waits until a pod is Ready and returns it as it then is.
+func (c *Cluster) WaitPodReady(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return c.WaitPod(ctx, namespace, name, "to be Ready", isReady)
 }
 
 // WaitPod watches a pod until the condition holds and returns it as it then is; what completes the sentence "wait for

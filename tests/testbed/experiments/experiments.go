@@ -34,30 +34,24 @@ func all() []experiment {
 }
 
 func crossTenant(ctx context.Context, s *stage) (Outcome, string, error) {
-	server, client, err := s.opponents(ctx, nil, nil)
+	pods, err := s.start(ctx, role{alice, "server", nil}, role{alice, "client", nil}, role{bob, "client", nil})
 	if err != nil {
 		return "", "", err
 	}
-	friend, err := s.start(ctx, alice, "client")
-	if err != nil {
-		return "", "", err
-	}
+	server, friend, stranger := pods[0], pods[1], pods[2]
 	if err := s.expect(ctx, Reached, friend, server, "to see that the server is up"); err != nil {
 		return "", "", err
 	}
-	outcome, err := s.wget(ctx, client, server)
+	outcome, err := s.wget(ctx, stranger, server)
 	return outcome, fmt.Sprintf("bob's wget to alice's server at %v", s.addresses(server)), err
 }
 
 func sameTenant(ctx context.Context, s *stage) (Outcome, string, error) {
-	server, err := s.start(ctx, alice, "server")
+	pods, err := s.start(ctx, role{alice, "server", nil}, role{alice, "client", nil})
 	if err != nil {
 		return "", "", err
 	}
-	client, err := s.start(ctx, alice, "client")
-	if err != nil {
-		return "", "", err
-	}
-	outcome, err := s.wget(ctx, client, server)
+	server, friend := pods[0], pods[1]
+	outcome, err := s.wget(ctx, friend, server)
 	return outcome, fmt.Sprintf("alice's wget to her own server at %v", s.addresses(server)), err
 }

@@ -33,14 +33,11 @@ func attackerEnters(ctx context.Context, s *stage) (Outcome, string, error) {
 }
 
 func (s *stage) enterAs(ctx context.Context, manifest string) (Outcome, error) {
-	victim, err := s.start(ctx, alice, "server", s.thesisFirewall(alice))
+	pods, err := s.start(ctx, role{alice, "server", []change{s.thesisFirewall(alice)}}, role{bob, manifest, nil})
 	if err != nil {
 		return "", err
 	}
-	attacker, err := s.start(ctx, bob, manifest)
-	if err != nil {
-		return "", err
-	}
+	victim, attacker := pods[0], pods[1]
 	if err := s.expect(ctx, Blocked, attacker, victim, "before the attack"); err != nil {
 		return "", err
 	}
@@ -73,7 +70,7 @@ func attackerIsRefused(ctx context.Context, s *stage) (Outcome, string, error) {
 
 // refused fails unless a pod is refused, and returns what the API server said.
 func (s *stage) refused(ctx context.Context, namespace, manifest string, changes ...change) (string, error) {
-	_, err := s.start(ctx, namespace, manifest, changes...)
+	_, err := s.start(ctx, role{namespace, manifest, changes})
 	if isRefusal(err) {
 		return err.Error(), nil
 	}

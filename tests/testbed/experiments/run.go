@@ -130,12 +130,11 @@ func (s *stage) medianStart(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 		began := time.Now()
-		p, err := s.start(ctx, alice, "client")
-		if err != nil {
+		if _, err := s.start(ctx, role{alice, "client", nil}); err != nil {
 			return 0, err
 		}
 		took = append(took, time.Since(began))
-		if err := s.DeletePod(ctx, p.Namespace, p.Name); err != nil {
+		if err := s.clear(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -164,12 +163,12 @@ func (r *run) uninstall(ctx context.Context) error {
 		return err
 	}
 	s := &stage{Cluster: r.cluster}
-	p, err := s.start(ctx, alice, "client")
+	pods, err := s.start(ctx, role{alice, "client", nil})
 	if err != nil {
 		return err
 	}
-	if len(p.Spec.InitContainers) > 0 {
-		return fmt.Errorf("a new pod still gets a sidecar: %v", p.Spec.InitContainers)
+	if injected := pods[0].Spec.InitContainers; len(injected) > 0 {
+		return fmt.Errorf("a new pod still gets a sidecar: %v", injected)
 	}
 	return nil
 }

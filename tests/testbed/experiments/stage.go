@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	corev1 "k8s.io/api/core/v1"
@@ -36,22 +38,40 @@ type stage struct {
 	protected bool // Bulkhead is installed, and alice and bob are tenants
 }
 
-// start creates a pod of a manifest and waits until it is Ready.
-func (s *stage) start(ctx context.Context, namespace, manifest string, changes ...change) (*corev1.Pod, error) {
-	p, err := pod(namespace, manifest, changes...)
-	if err != nil {
-		return nil, err
+// role is a pod that an experiment needs: whose, by which manifest, and how it differs from that.
+type role struct {
+	namespace, manifest string
+	changes             []change
+}
+
+// start creates the pods of an experiment and waits until all are Ready.
+func (s *stage) start(ctx context.Context, roles ...role) ([]*corev1.Pod, error) {
+	pods := make([]*corev1.Pod, len(roles))
+	for i, r := range roles {
+		p, err := pod(r.namespace, r.manifest, r.changes...)
+		if err != nil {
+			return nil, err
+		}
+		if pods[i], err = s.Client().CoreV1().Pods(r.namespace).Create(ctx, p, metav1.CreateOptions{}); err != nil {
+			return nil, err
+		}
 	}
-	return s.CreatePod(ctx, p)
+	for i, p := range pods {
+		var err error
+		if pods[i], err = s.WaitPodReady(ctx, p.Namespace, p.Name); err != nil {
+			return nil, err
+		}
+	}
+	return pods, nil
 }
 
 // opponents starts alice's server and a client of bob's, each with changes of its own.
 func (s *stage) opponents(ctx context.Context, toServer, toClient []change) (server, client *corev1.Pod, err error) {
-	if server, err = s.start(ctx, alice, "server", toServer...); err != nil {
+	pods, err := s.start(ctx, role{alice, "server", toServer}, role{bob, "client", toClient})
+	if err != nil {
 		return nil, nil, err
 	}
-	client, err = s.start(ctx, bob, "client", toClient...)
-	return server, client, err
+	return pods[0], pods[1], nil
 }
 
 // clear removes all pods of both tenants.
@@ -81,24 +101,38 @@ func (s *stage) addresses(p *corev1.Pod) []string {
 	return addresses
 }
 
-// wget tries to fetch the server's page from a pod, at each of the server's addresses. One that answers is enough to
-// have Reached it.
+// wget tries to fetch the server's page from a pod, at all of the server's addresses at once. One that answers is
+// enough to have Reached it.
 func (s *stage) wget(ctx context.Context, from, server *corev1.Pod) (Outcome, error) {
-	for _, address := range s.addresses(server) {
-		url := "http://" + net.JoinHostPort(address, "8080") + "/"
-		// Two seconds are a retransmission of a dropped SYN, and thousands of round trips here.
-		result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/bin/timeout", "2", "/bin/wget", "-q", "-O", "-", url)
-		if err != nil {
-			return "", err
-		}
-		switch {
-		case result.ExitCode == 0 && strings.TrimSpace(result.Stdout) == "what belongs to "+server.Namespace:
-			return Reached, nil
-		case result.ExitCode == 0:
-			return "", fmt.Errorf("wget %s from %s/%s fetched something else: %q", url, from.Namespace, from.Name, result.Stdout)
-		case !isNoConnection(result):
-			return "", fmt.Errorf("wget %s from %s/%s ended with %d: %s", url, from.Namespace, from.Name, result.ExitCode, result.Stderr)
-		}
+	addresses := s.addresses(server)
+	outcomes, errs := make([]Outcome, len(addresses)), make([]error, len(addresses))
+	var attempts sync.WaitGroup
+	for i, address := range addresses {
+		attempts.Go(func() { outcomes[i], errs[i] = s.wgetAddress(ctx, from, server, address) })
+	}
+	attempts.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	if slices.Contains(outcomes, Reached) {
+		return Reached, nil
+	}
+	return Blocked, nil
+}
+
+func (s *stage) wgetAddress(ctx context.Context, from, server *corev1.Pod, address string) (Outcome, error) {
+	url := "http://" + net.JoinHostPort(address, "8080") + "/"
+	// Two seconds are a retransmission of a dropped SYN, and thousands of round trips here.
+	result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/bin/timeout", "2", "/bin/wget", "-q", "-O", "-", url)
+	switch {
+	case err != nil:
+		return "", err
+	case result.ExitCode == 0 && strings.TrimSpace(result.Stdout) == "what belongs to "+server.Namespace:
+		return Reached, nil
+	case result.ExitCode == 0:
+		return "", fmt.Errorf("wget %s from %s/%s fetched something else: %q", url, from.Namespace, from.Name, result.Stdout)
+	case !isNoConnection(result):
+		return "", fmt.Errorf("wget %s from %s/%s ended with %d: %s", url, from.Namespace, from.Name, result.ExitCode, result.Stderr)
 	}
 	return Blocked, nil
 }

@@ -21,6 +21,7 @@ import (
 const Namespace = "bulkhead-system"
 
 const (
+	release  = "bulkhead"
 	registry = "registry.local/bulkhead/"
 	tag      = "dev"
 )
@@ -47,7 +48,8 @@ func CheckArchives(repository string) error {
 	return nil
 }
 
-// Bulkhead installs Bulkhead by its chart with tenants, and waits until it refuses what it must refuse.
+// Bulkhead installs Bulkhead by its chart with tenants, waits until it refuses what it must refuse,
+// and runs the chart's own test.
 // tenantCIDRs is the range of all tenants together. cert-manager must be there.
 func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, tenants ...Tenant) error {
 	repository := c.Options().Repository
@@ -64,7 +66,7 @@ func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, ten
 		return err
 	}
 	defer os.Remove(values)
-	_, err = c.Helm(ctx, "install", "bulkhead", filepath.Join(repository, "charts", "bulkhead"),
+	_, err = c.Helm(ctx, "install", release, filepath.Join(repository, "charts", "bulkhead"),
 		"--namespace", Namespace, "--create-namespace", "--values", values, "--wait", "--timeout", "2m")
 	if err != nil {
 		return errors.Join(err, podStates(ctx, c))
@@ -76,12 +78,13 @@ func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, ten
 			}
 		}
 	}
-	return nil
+	_, err = c.Helm(ctx, "test", release, "--namespace", Namespace, "--timeout", "1m")
+	return err
 }
 
 // UninstallBulkhead takes Bulkhead out of the cluster again.
 func UninstallBulkhead(ctx context.Context, c *cluster.Cluster) error {
-	_, err := c.Helm(ctx, "uninstall", "bulkhead", "--namespace", Namespace, "--wait", "--timeout", "2m")
+	_, err := c.Helm(ctx, "uninstall", release, "--namespace", Namespace, "--wait", "--timeout", "2m")
 	return err
 }
 
