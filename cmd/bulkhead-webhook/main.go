@@ -78,7 +78,6 @@ configuration are wrong.`,
 			return run(command.Context(), o)
 		},
 	}
-	command.SetVersionTemplate("{{.Version}}\n")
 	o.addFlags(command.Flags())
 	command.AddCommand(&cobra.Command{
 		Use:   "version",
