@@ -68,7 +68,11 @@ func (s schema) shape(definitions map[string]schema) (*shape, error) {
 	case additional == "false":
 		result.closed = true
 	case strings.HasPrefix(additional, "{"):
-		if result.values, err = parseShape(s.AdditionalProperties); err != nil {
+		var values schema
+		if err := json.Unmarshal(s.AdditionalProperties, &values); err != nil {
+			return nil, fmt.Errorf("parse schema: additionalProperties: %w", err)
+		}
+		if result.values, err = values.shape(definitions); err != nil {
 			return nil, err
 		}
 	}

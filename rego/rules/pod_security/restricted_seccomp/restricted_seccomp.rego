@@ -61,11 +61,13 @@ violations contains report.violation(
 	"use RuntimeDefault or Localhost in one of them",
 ) if {
 	not pod.windows
-	not sets(pod.itself)
+	not pod_sets
 	some container in pod.containers
 	not sets(container)
 }
 
 safe(profile) if profile.type in {"RuntimeDefault", "Localhost"}
+
+pod_sets if sets(pod.itself)
 
 sets(context) if context.spec.securityContext.seccompProfile

@@ -54,9 +54,11 @@ violations contains report.violation(
 	"set it to true in one of them",
 ) if {
 	not pod.user_namespace
-	not sets(pod.itself)
+	not pod_sets
 	some container in pod.containers
 	not sets(container)
 }
+
+pod_sets if sets(pod.itself)
 
 sets(context) if context.spec.securityContext.runAsNonRoot in {true, false}
