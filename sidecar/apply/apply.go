@@ -103,12 +103,8 @@ func (a *Applier) read(ctx context.Context) (*state, error) {
 // guard closes the families. One that fails does not keep the other open.
 func (a *Applier) guard(ctx context.Context, found *state) error {
 	var errs []error
-	for family, tables := range a.Tables {
-		guard := guardTransaction(found.tables[family])
-		if guard == "" {
-			continue
-		}
-		if err := tables.Restore(ctx, guard); err != nil {
+	for family := range a.Tables {
+		if err := a.restore(ctx, family, guardTransaction(found.tables[family])); err != nil {
 			errs = append(errs, fmt.Errorf("set the %s guard: %w", family, err))
 		}
 	}
@@ -129,7 +125,7 @@ func (a *Applier) build(ctx context.Context, plan rules.Plan, found *state) erro
 		}
 	}
 	for _, table := range plan.Tables {
-		if err := a.Tables[table.Family].Restore(ctx, tableTransaction(table, found.tables[table.Family])); err != nil {
+		if err := a.restore(ctx, table.Family, tableTransaction(table, found.tables[table.Family])); err != nil {
 			return fmt.Errorf("set the %s rules: %w", table.Family, err)
 		}
 	}
@@ -141,11 +137,19 @@ func (a *Applier) build(ctx context.Context, plan rules.Plan, found *state) erro
 		return fmt.Errorf("verify: the kernel does not hold what was set: %s", strings.Join(differences, "; "))
 	}
 	for _, table := range plan.Tables {
-		if err := a.Tables[table.Family].Restore(ctx, liftTransaction(built.tables[table.Family])); err != nil {
+		if err := a.restore(ctx, table.Family, liftTransaction(built.tables[table.Family])); err != nil {
 			return fmt.Errorf("lift the %s guard: %w", table.Family, err)
 		}
 	}
 	return nil
+}
+
+// restore executes a transaction, if there is anything in it.
+func (a *Applier) restore(ctx context.Context, family rules.Family, transaction string) error {
+	if transaction == "" {
+		return nil
+	}
+	return a.Tables[family].Restore(ctx, transaction)
 }
 
 // differences says in what the state is not what is planned, guards aside.

@@ -226,12 +226,7 @@ func nodePort(t testing.TB, l *lab) {
 
 func hairpin(node string) func(testing.TB, *lab, bool) bool {
 	return func(t testing.TB, l *lab, expected bool) bool {
-		var listener net.Listener
-		l.alice1.must(t, func() (err error) {
-			listener, err = greet(servicePort)
-			return err
-		})
-		defer listener.Close()
+		defer l.alice1.greet(t, servicePort)()
 		return dial(l.bob.namespace, netip.AddrPortFrom(netip.MustParseAddr(node), 30080), expected) == nil
 	}
 }

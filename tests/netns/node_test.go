@@ -45,12 +45,7 @@ func TestNodeAndGateway(t *testing.T) {
 // probe opens a connection from one of the node's addresses.
 func probe(t testing.TB, l *lab, from, to netip.Addr, port uint16, expected bool) bool {
 	t.Helper()
-	var listener net.Listener
-	l.alice1.must(t, func() (err error) {
-		listener, err = greet(port)
-		return err
-	})
-	defer listener.Close()
+	defer l.alice1.greet(t, port)()
 	wait := silence
 	if expected {
 		wait = patience

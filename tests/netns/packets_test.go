@@ -27,11 +27,12 @@ const (
 func reached(t testing.TB, at *namespace, listen func() (receiver, error), send func(payload []byte) error, expected bool) bool {
 	t.Helper()
 	var socket receiver
-	at.must(t, func() (err error) {
-		socket, err = listen()
-		return err
+	at.must(t, func() error {
+		return unused(func() (err error) {
+			socket, err = listen()
+			return err
+		})
 	})
-	defer socket.Close()
 	payload := fmt.Appendf(nil, "bulkhead %d", time.Now().UnixNano())
 	wait := silence
 	if expected {
@@ -42,7 +43,12 @@ func reached(t testing.TB, at *namespace, listen func() (receiver, error), send 
 		t.Fatal(err)
 	}
 	arrived := make(chan bool, 1)
+	defer func() {
+		_ = socket.Close()
+		<-arrived // the port is free only when nobody reads any longer
+	}()
 	go func() {
+		defer close(arrived)
 		buffer := make([]byte, 1<<16)
 		for {
 			n, err := socket.Read(buffer)
@@ -92,6 +98,17 @@ func contains(haystack, needle []byte) bool {
 	return false
 }
 
+// unused listens once more while the port is still taken: a closed socket lives on
+// for a moment in a child that another test has forked and that has not yet become
+// another program.
+func unused(listen func() error) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if err := listen(); !errors.Is(err, unix.EADDRINUSE) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
 type receiver interface {
 	Read([]byte) (int, error)
 	SetReadDeadline(time.Time) error
@@ -137,22 +154,24 @@ func unspecified(addr netip.Addr) netip.Addr {
 // tcp says whether a connection to a port can be opened and carries data back.
 func tcp(t testing.TB, from, to *namespace, addr netip.Addr, port uint16, expected bool) bool {
 	t.Helper()
-	var listener net.Listener
-	to.must(t, func() (err error) {
-		listener, err = greet(port)
-		return err
-	})
-	defer listener.Close()
+	defer to.greet(t, port)()
 	return dial(from, netip.AddrPortFrom(addr, port), expected) == nil
 }
 
-// greet listens on a TCP port of all addresses and says hello to who connects.
-func greet(port uint16) (net.Listener, error) {
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})
-	if err != nil {
-		return nil, err
-	}
+// greet listens on a TCP port of all addresses and says hello to who connects,
+// until the function that it returns is called.
+func (n *namespace) greet(t testing.TB, port uint16) (stop func()) {
+	t.Helper()
+	var listener net.Listener
+	n.must(t, func() error {
+		return unused(func() (err error) {
+			listener, err = net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})
+			return err
+		})
+	})
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
@@ -162,7 +181,10 @@ func greet(port uint16) (net.Listener, error) {
 			_ = conn.Close()
 		}
 	}()
-	return listener, nil
+	return func() {
+		_ = listener.Close()
+		<-ended
+	}
 }
 
 // dial opens a connection and reads a byte.
