@@ -54,11 +54,10 @@ allowed := [
 violations contains report.violation(
 	pod.itself,
 	sprintf("volumes[%d]", [index]),
-	sprintf("uses restricted volume types: %v", [types]),
+	sprintf("uses restricted volume types: %s", [types(volume)]),
 	sprintf("use one of %s", [concat(", ", allowed)]),
 ) if {
 	some index, volume in input.object.spec.volumes
-	types := object.keys(volume) - {"name"}
 	not safe(volume)
 }
 
@@ -66,3 +65,8 @@ safe(volume) if {
 	some type in allowed
 	volume[type]
 }
+
+types(volume) := concat(", ", keys) if {
+	keys := object.keys(volume) - {"name"}
+	count(keys) > 0
+} else := "none at all"
