@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
-	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
 )
@@ -55,7 +54,7 @@ func (r *run) play(ctx context.Context) error {
 		do        func() error
 	}{
 		{"certManager", "install cert-manager", func() error { return install.CertManager(ctx, r.cluster) }},
-		{"prepare", "prepare namespaces and images", func() error { return r.prepare(ctx) }},
+		{"prepare", "prepare namespaces and images", func() error { return Prepare(ctx, r.cluster) }},
 		{"without", "play without Bulkhead", func() error { return r.half(ctx, false) }},
 		{"bulkhead", "install Bulkhead", func() error { return InstallBulkhead(ctx, r.cluster) }},
 		{"with", "play with Bulkhead", func() error { return r.half(ctx, true) }},
@@ -74,17 +73,6 @@ func (r *run) step(key, name string, do func() error) error {
 	err := r.log.Step(name, do)
 	r.report.time(key, r.log.Took(name))
 	return err
-}
-
-func (r *run) prepare(ctx context.Context) error {
-	probe, err := image.Probe(ctx)
-	if err != nil {
-		return err
-	}
-	if err := r.cluster.LoadImages(ctx, probe); err != nil {
-		return err
-	}
-	return CreateNamespaces(ctx, r.cluster)
 }
 
 // half plays every experiment once. One that fails does not keep the others from being played.

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -38,20 +38,31 @@ func InstallBulkhead(ctx context.Context, c *cluster.Cluster) error {
 	return install.Bulkhead(ctx, c, TenantCIDRs()[:len(network.Node)], tenants(network)...)
 }
 
-// CreateNamespaces creates the tenants' namespaces and waits until pods can be created in them.
-func CreateNamespaces(ctx context.Context, c *cluster.Cluster) error {
+// Prepare gives a cluster what the experiments stand on: the probe image, and the tenants' namespaces, in which pods
+// can be created when it returns.
+func Prepare(ctx context.Context, c *cluster.Cluster) error {
+	probe, err := image.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.LoadImages(ctx, probe); err != nil {
+		return err
+	}
 	for _, name := range []string{alice, bob} {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := c.Client().CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create the namespace %s: %w", name, err)
-		}
-		err := c.Wait(ctx, "the service account of "+name, time.Minute, func(ctx context.Context) error {
-			_, err := c.Client().CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
-			return err
-		})
-		if err != nil {
+		if err := createNamespace(ctx, c, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func createNamespace(ctx context.Context, c *cluster.Cluster, name string) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := c.Client().CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create the namespace %s: %w", name, err)
+	}
+	return c.Wait(ctx, "the service account of "+name, time.Minute, func(ctx context.Context) error {
+		_, err := c.Client().CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
 }

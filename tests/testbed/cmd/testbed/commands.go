@@ -9,6 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/experiments"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 )
 
@@ -51,28 +52,29 @@ func up(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.log.Step("take the cluster down", c.Stop)) }()
-	if !s.bare {
-		if err := s.furnish(ctx, c); err != nil {
-			return err
-		}
+	if err := s.furnish(ctx, c); err != nil {
+		return err
 	}
+	s.log.Printf("\nThe namespaces alice and bob and the image %s are there to try things with.", image.ProbeName)
 	s.log.Printf("\nexport KUBECONFIG=%s\nalias kubectl=%s\n\nCtrl-C ends the cluster.", c.Kubeconfig(), c.KubectlPath())
 	<-ctx.Done()
 	s.log.Printf("")
 	return nil
 }
 
-// furnish puts into a cluster what the demo has in it: cert-manager, and Bulkhead with the tenants alice and bob.
+// furnish puts into a cluster what the demo has in it: namespaces and image, and unless it is to be bare cert-manager
+// and Bulkhead with the tenants alice and bob.
 func (s settings) furnish(ctx context.Context, c *cluster.Cluster) error {
+	if err := s.log.Step("prepare namespaces and images", func() error { return experiments.Prepare(ctx, c) }); err != nil {
+		return err
+	}
+	if s.bare {
+		return nil
+	}
 	if err := s.log.Step("install cert-manager", func() error { return install.CertManager(ctx, c) }); err != nil {
 		return err
 	}
-	return s.log.Step("install Bulkhead", func() error {
-		if err := experiments.CreateNamespaces(ctx, c); err != nil {
-			return err
-		}
-		return experiments.InstallBulkhead(ctx, c)
-	})
+	return s.log.Step("install Bulkhead", func() error { return experiments.InstallBulkhead(ctx, c) })
 }
 
 func (s settings) clusterOptions() cluster.Options {
