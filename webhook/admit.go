@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -83,18 +82,19 @@ func (a *Admission) admit(ctx context.Context, request *admissionv1.AdmissionReq
 	return t, nil
 }
 
+// unassigned are the terms of namespaces without a tenant. Whatever they are,
+// nobody may use the names of the sidecar's containers (see decide).
 func (a *Admission) unassigned() (terms, *decision) {
 	t := terms{level: a.config.PodSecurity.Enforce, warnLevel: a.config.PodSecurity.Warn}
 	switch a.config.Unassigned {
-	case configv1alpha1.UnassignedIgnore:
-		d := exempt("unassigned namespace")
-		return terms{}, &d
-	case configv1alpha1.UnassignedWarn:
-		t.enforcement = v1alpha1.Warn
 	case configv1alpha1.UnassignedEnforce:
 		t.enforcement = v1alpha1.Enforce
+	case configv1alpha1.UnassignedWarn:
+		t.enforcement = v1alpha1.Warn
+	case configv1alpha1.UnassignedIgnore:
+		t = terms{enforcement: v1alpha1.Audit, level: v1alpha1.Privileged, warnLevel: v1alpha1.Privileged}
 	default:
-		d := failed(errors.New("the configuration's unassigned is " + string(a.config.Unassigned)))
+		d := failed(fmt.Errorf("the configuration's unassigned is %q", a.config.Unassigned))
 		return terms{}, &d
 	}
 	return t, nil

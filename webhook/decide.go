@@ -37,34 +37,43 @@ func warnings(level v1alpha1.Level, violations []rego.Violation) []string {
 // told.
 func (t terms) decide(findings []finding, warnings []string) decision {
 	d := allow()
-	d.warnings = warnings
 	d.annotations = map[string]string{"enforcement": string(t.enforcement)}
 	if t.tenant != nil {
 		d.annotations["tenant"] = t.tenant.Name
 	}
-	if len(findings) == 0 {
-		return d
-	}
-	var texts []string
+	var all, denied []string
 	for _, f := range findings {
-		texts = append(texts, f.text)
+		all = append(all, f.text)
 		if !slices.Contains(d.rules, f.rule) {
 			d.rules = append(d.rules, f.rule)
 		}
-	}
-	d.annotations["violations"] = strings.Join(texts, "\n")
-	switch t.enforcement {
-	case v1alpha1.Warn:
-		for i, text := range texts {
-			texts[i] = "not enforced: " + text
+		switch t.enforcementOf(f) {
+		case v1alpha1.Warn:
+			d.warnings = append(d.warnings, "not enforced: "+f.text)
+		case v1alpha1.Audit: // the annotation is all
+		default:
+			denied = append(denied, f.text)
 		}
-		d.warnings = append(texts, warnings...)
-	case v1alpha1.Audit: // the annotation is all
-	default:
+	}
+	d.warnings = append(d.warnings, warnings...)
+	if len(all) > 0 {
+		d.annotations["violations"] = strings.Join(all, "\n")
+	}
+	if len(denied) > 0 {
 		d.allowed, d.outcome = false, outcomeDenied
-		d.code, d.message = http.StatusForbidden, joined(texts)
+		d.code, d.message = http.StatusForbidden, joined(denied)
 	}
 	return d
+}
+
+// enforcementOf: without a tenant, rules of the firewall only see to the names of
+// its containers, which are nobody's anywhere: a pod that has them could be taken
+// for a protected one.
+func (t terms) enforcementOf(f finding) v1alpha1.Enforcement {
+	if t.tenant == nil && strings.HasPrefix(f.rule, "fw-") {
+		return v1alpha1.Enforce
+	}
+	return t.enforcement
 }
 
 // joined is one text for all violations: the one itself, or a list.

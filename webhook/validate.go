@@ -1,17 +1,17 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/rego"
+	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
 var podKind = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
@@ -75,80 +75,90 @@ func decodePods(request *admissionv1.AdmissionRequest) (object, old *podObject, 
 // judge asks the rules about a pod as it would be stored. old is nil but for an
 // update, of which only violations that the old pod does not have count.
 func (a *Admission) judge(ctx context.Context, request *admissionv1.AdmissionRequest, object, old *podObject, terms terms) decision {
+	if old != nil {
+		// Rules are functions of what they look at: the same violations as before.
+		if same, err := sameToRules(object, old); err != nil {
+			return failed(err)
+		} else if same {
+			return allow()
+		}
+	}
 	q, err := a.newQuestion(request, object, old, terms)
 	if err != nil {
 		return failed(err)
-	}
-	// Rules are functions of the document: equal documents, equal violations.
-	if old != nil && bytes.Equal(q.document, q.oldDocument) {
-		return allow()
 	}
 	refused, err := q.violations(ctx, terms.level)
 	if err != nil {
 		return failed(err)
 	}
-	var warned []rego.Violation
-	if terms.warnLevel != terms.level {
-		if warned, err = q.violations(ctx, terms.warnLevel); err != nil {
-			return failed(err)
-		}
-		warned = without(warned, refused)
+	if terms.warnLevel == terms.level {
+		return terms.decide(enforced(refused), nil)
 	}
-	return terms.decide(enforced(refused), warnings(terms.warnLevel, warned))
+	warned, err := q.violations(ctx, terms.warnLevel)
+	if err != nil {
+		return failed(err)
+	}
+	return terms.decide(enforced(refused), warnings(terms.warnLevel, without(warned, refused)))
 }
 
 // question is what is asked about one pod.
 type question struct {
-	engine                Engine
-	request               rego.Request
-	object, old           *podObject
-	document, oldDocument json.RawMessage
-	sidecar, oldSidecar   *rego.Sidecar
+	engine              Engine
+	request             rego.Request
+	object, old         *podObject
+	sidecar, oldSidecar *rego.Sidecar
 }
 
 func (a *Admission) newQuestion(request *admissionv1.AdmissionRequest, object, old *podObject, terms terms) (*question, error) {
 	q := &question{engine: a.engine, request: regoRequest(request), object: object, old: old}
+	if terms.tenant == nil {
+		return q, nil
+	}
 	var err error
-	if q.document, q.sidecar, err = a.ask(object, terms); err != nil {
+	if q.sidecar, err = a.expectedInput(terms.tenant, object.pod); err != nil {
 		return nil, err
 	}
 	if old != nil {
-		if q.oldDocument, q.oldSidecar, err = a.ask(old, terms); err != nil {
-			return nil, fmt.Errorf("oldObject: %w", err)
-		}
+		q.oldSidecar, err = a.expectedInput(terms.tenant, old.pod)
 	}
-	return q, nil
+	return q, err
 }
 
-func (a *Admission) ask(object *podObject, terms terms) (json.RawMessage, *rego.Sidecar, error) {
-	document, err := object.document()
-	if err != nil || terms.tenant == nil {
-		return document, nil, err
-	}
-	expected, err := a.sidecars.expected(terms.tenant, object.pod)
+func (a *Admission) expectedInput(tenant *tenants.Tenant, pod *corev1.Pod) (*rego.Sidecar, error) {
+	expected, err := a.sidecars.expected(tenant, pod)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	input, err := expected.input()
-	return document, input, err
+	return expected.input()
 }
 
 // violations of the level, less those of the old pod.
 func (q *question) violations(ctx context.Context, level v1alpha1.Level) ([]rego.Violation, error) {
-	in := rego.Input{Request: q.request, Object: q.document, OldObject: q.oldDocument, Level: string(level), Sidecar: q.sidecar}
+	in := rego.Input{Request: q.request, Object: q.object.raw, Level: string(level), Sidecar: q.sidecar}
+	if q.old != nil {
+		in.OldObject = q.old.raw
+	}
+	violations, err := q.of(ctx, q.object, in)
+	if err != nil || q.old == nil || len(violations) == 0 {
+		return violations, err
+	}
+	in.Object, in.Sidecar = q.old.raw, q.oldSidecar
+	before, err := q.of(ctx, q.old, in)
+	if err != nil {
+		return nil, fmt.Errorf("oldObject: %w", err)
+	}
+	return without(violations, before), nil
+}
+
+func (q *question) of(ctx context.Context, object *podObject, in rego.Input) ([]rego.Violation, error) {
 	result, err := q.engine.Evaluate(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	violations := append(q.object.unknownFields(), result.Violations...)
-	if q.old == nil || len(violations) == 0 {
-		return violations, nil
+	if in.Level == rego.Privileged {
+		return result.Violations, nil
 	}
-	in.Object, in.Sidecar = q.oldDocument, q.oldSidecar
-	if result, err = q.engine.Evaluate(ctx, in); err != nil {
-		return nil, fmt.Errorf("oldObject: %w", err)
-	}
-	return without(violations, append(q.old.unknownFields(), result.Violations...)), nil
+	return append(object.unknownFields(), result.Violations...), nil
 }
 
 func without(violations, others []rego.Violation) []rego.Violation {

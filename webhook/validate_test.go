@@ -51,7 +51,7 @@ func TestValidateCreate(t *testing.T) {
 		"audit":                 {"audited", experiment8, []string{"pss-host-path", "pss-privileged"}, false, ""},
 		"unassigned":            {"default", experiment8, []string{"pss-host-path", "pss-privileged"}, false, "not enforced: pss-privileged: "},
 		"unassigned, good pod":  {"default", podShapes["smallest"], nil, false, "level restricted: "},
-		"unassigned, reserved":  {"default", `containers: [{name: bulkhead-init}]`, []string{"fw-reserved-name"}, false, "not enforced: fw-reserved-name"},
+		"unassigned, reserved":  {"default", `containers: [{name: bulkhead-init}]`, []string{"fw-reserved-name"}, true, ""},
 		"exempt namespace":      {"kube-system", experiment8, nil, false, ""},
 		"exempt runtime class":  {"alice", "runtimeClassName: kata\n" + strings.TrimSpace(experiment8), nil, false, ""},
 		"windows":               {"alice", `{os: {name: windows}, containers: [{name: a}]}`, []string{"fw-net-raw", "fw-sidecar-genuine", "fw-windows"}, true, ""},
@@ -230,20 +230,25 @@ func TestExemptUser(t *testing.T) {
 }
 
 func TestUnassigned(t *testing.T) {
-	for mode, denied := range map[configv1alpha1.UnassignedMode]bool{
-		configv1alpha1.UnassignedIgnore:  false,
-		configv1alpha1.UnassignedWarn:    false,
-		configv1alpha1.UnassignedEnforce: true,
-		"unheard of":                     true,
+	const reservedName = `containers: [{name: bulkhead-firewall, securityContext: {privileged: true}, future: true}]`
+	for mode, test := range map[configv1alpha1.UnassignedMode]struct {
+		privileged, reserved bool // denied
+		warned               bool
+	}{
+		configv1alpha1.UnassignedIgnore:  {false, true, false},
+		configv1alpha1.UnassignedWarn:    {false, true, true},
+		configv1alpha1.UnassignedEnforce: {true, true, true},
+		"unheard of":                     {true, true, false},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			a := newTestAdmission(t, func(c *configv1alpha1.BulkheadConfiguration) { c.Unassigned = mode })
 			d := a.Validate(t.Context(), newRequest(podCreate, "default", podJSON(t, experiment8), nil))
-			if d.allowed == denied {
-				t.Errorf("allowed %t: %s", d.allowed, d.message)
+			if d.allowed == test.privileged || (len(d.warnings) > 0) != test.warned {
+				t.Errorf("privileged pod: allowed %t: %s, warnings %q", d.allowed, d.message, d.warnings)
 			}
-			if told := len(d.warnings) > 0; told != (mode == configv1alpha1.UnassignedWarn || mode == configv1alpha1.UnassignedEnforce) {
-				t.Errorf("warnings: %q", d.warnings)
+			d = a.Validate(t.Context(), newRequest(podCreate, "default", podJSON(t, reservedName), nil))
+			if d.allowed == test.reserved {
+				t.Errorf("reserved name: allowed %t: %s", d.allowed, d.message)
 			}
 		})
 	}
@@ -316,7 +321,7 @@ func TestUnknownRequestsAreDenied(t *testing.T) {
 		"no old object":         {a.Validate, podUpdate, pod, nil, "oldObject"},
 		"no options":            {a.Validate, podExec, nil, nil, "no PodExecOptions"},
 		"not a pod":             {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Node"}`), nil, `kind "Node"`},
-		"no spec":               {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod"}`), nil, "no spec"},
+		"no spec":               {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod"}`), nil, "spec: is missing"},
 		"wrong type":            {a.Validate, podCreate, podJSON(t, `containers: yes`), nil, "containers"},
 		"a list":                {a.Validate, podCreate, []byte(`[]`), nil, "decode pod"},
 		"doubled field":         {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod", "spec": {"hostPID": true, "hostPID": false}}`), nil, "duplicate field"},

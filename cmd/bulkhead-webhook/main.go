@@ -15,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/logs"
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
+
+	"github.com/bulkhead-dev/bulkhead/webhook/selftest"
 )
 
 // version is set by the linker.
@@ -79,7 +81,7 @@ configuration are wrong.`,
 		},
 	}
 	o.addFlags(command.Flags())
-	command.AddCommand(&cobra.Command{
+	command.AddCommand(atRunTime(selftest.Command()), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
@@ -95,4 +97,17 @@ configuration are wrong.`,
 // failure marks an error as one of run time.
 func failure(format string, args ...any) error {
 	return &runtimeError{fmt.Errorf(format, args...)}
+}
+
+// atRunTime marks what goes wrong in a command, unlike what is wrong with its
+// flags, as a failure of run time.
+func atRunTime(command *cobra.Command) *cobra.Command {
+	run := command.RunE
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if err := run(command, args); err != nil {
+			return failure("%w", err)
+		}
+		return nil
+	}
+	return command
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -69,14 +70,25 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.tlsMinVersion, "tls-min-version", o.tlsMinVersion, "lowest TLS `version`: VersionTLS12 (default) or VersionTLS13")
 	flags.StringSliceVar(&o.tlsCipherSuites, "tls-cipher-suites", o.tlsCipherSuites, "cipher `suites` of TLS 1.2; default: Go's")
 
-	flags.IntVar(&o.maxInFlight, "max-in-flight", o.maxInFlight, "`number` of AdmissionReviews at a time; more are answered with 429")
+	flags.IntVar(&o.maxInFlight, "max-in-flight", o.maxInFlight, "`number` of AdmissionReviews at a time, for each of /mutate and /validate; more are answered with 429")
 	flags.DurationVar(&o.requestTimeout, "request-timeout", o.requestTimeout, "`time` for a request, from header to answer")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", o.shutdownDelay, "`time` to go on serving after SIGTERM, not ready any more, until nobody sends new requests")
 	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", o.shutdownTimeout, "`time` for requests to finish after that")
 
 	flags.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "keep the Tenants' status while this is the leader")
 	flags.StringVar(&o.leaseNamespace, "lease-namespace", o.leaseNamespace, "`namespace` of the leader's Lease; default: $POD_NAMESPACE")
-	logsapi.AddFlags(o.logging, flags)
+	o.addLoggingFlags(flags)
+}
+
+// addLoggingFlags adds component-base's, and shows those of them in the help that
+// are no alpha feature: those need a feature gate that this program has not.
+func (o *options) addLoggingFlags(flags *pflag.FlagSet) {
+	logging := pflag.NewFlagSet("logging", pflag.ContinueOnError)
+	logsapi.AddFlags(o.logging, logging)
+	logging.VisitAll(func(flag *pflag.Flag) {
+		flag.Hidden = strings.HasPrefix(flag.Usage, "[Alpha]")
+	})
+	flags.AddFlagSet(logging)
 }
 
 // validate checks the flags and loads the configuration; the error tells all that

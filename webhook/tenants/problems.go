@@ -157,6 +157,9 @@ func (t *Tenant) findInvalidAddressing(config *configv1alpha1.BulkheadConfigurat
 			invalid(field.Invalid(at, text, err.Error()))
 			continue
 		}
+		if prefix.Bits() == 0 {
+			invalid(field.Invalid(at, text, "holds every address"))
+		}
 		if !slices.ContainsFunc(config.Cluster.TenantCIDRs, func(allTenants string) bool { return covers(allTenants, prefix) }) {
 			invalid(field.Invalid(at, text, fmt.Sprintf("lies outside the configuration's cluster.tenantCIDRs %q, which other tenants' firewalls deny", config.Cluster.TenantCIDRs)))
 		}
