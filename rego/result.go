@@ -47,15 +47,14 @@ func compareViolations(a, b Violation) int {
 	)
 }
 
-// result reads the entry point's answer: {category: {name: [violation, ...]}}. Every
-// rule of the selection must be in it (A4).
+// result reads the entry point's answer: {id: [violation, ...]}. Every rule of the
+// selection must be in it (A4).
 func (s selection) result(answer any) (Result, error) {
-	categories, _ := answer.(map[string]any)
+	byID, _ := answer.(map[string]any)
 	var violations []Violation
 	var errs []error
 	for _, rule := range s.rules {
-		names, _ := categories[rule.Category].(map[string]any)
-		found, ran := names[rule.Name].([]any)
+		found, ran := byID[rule.ID].([]any)
 		if !ran {
 			errs = append(errs, fmt.Errorf("rule %s did not run", rule.ID))
 		}

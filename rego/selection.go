@@ -14,7 +14,7 @@ type selector struct {
 }
 
 // selection is the rules that count for a selector, and the same as a term of the
-// query's input: [[category, name], ...].
+// query's input: {id: [category, name], ...}.
 type selection struct {
 	rules []Rule
 	term  *ast.Term
@@ -40,14 +40,15 @@ func selections(rules []Rule) map[selector]selection {
 
 func (s selector) selection(rules []Rule) selection {
 	var chosen selection
-	var terms []*ast.Term
+	var terms [][2]*ast.Term
 	for _, rule := range rules {
 		if s.selects(rule, rules) {
 			chosen.rules = append(chosen.rules, rule)
-			terms = append(terms, ast.ArrayTerm(ast.StringTerm(rule.Category), ast.StringTerm(rule.Name)))
+			path := ast.ArrayTerm(ast.StringTerm(rule.Category), ast.StringTerm(rule.Name))
+			terms = append(terms, [2]*ast.Term{ast.StringTerm(rule.ID), path})
 		}
 	}
-	chosen.term = ast.ArrayTerm(terms...)
+	chosen.term = ast.ObjectTerm(terms...)
 	return chosen
 }
 
