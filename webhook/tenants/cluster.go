@@ -34,14 +34,14 @@ func NewCluster(config *configv1alpha1.BulkheadConfiguration, client Client) (*C
 	c := &Cluster{config: config, client: client}
 	c.live.read = c.readLive
 	c.informer = cache.NewSharedIndexInformerWithOptions(
-		&cache.ListWatch{
+		cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 				return client.List(ctx, options)
 			},
 			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 				return client.Watch(ctx, options)
 			},
-		},
+		}, client),
 		&v1alpha1.Tenant{},
 		cache.SharedIndexInformerOptions{ObjectDescription: "tenants"},
 	)
