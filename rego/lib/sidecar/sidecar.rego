@@ -13,7 +13,7 @@ names := ["bulkhead-init", "bulkhead-firewall"]
 
 # METADATA
 # description: The container at that index is what this configuration injects there.
-genuine(index) if input.sidecar.found[index] == input.sidecar.expected[index]
+genuine(index) if same(input.sidecar.found[index], input.sidecar.expected[index])
 
 # Tolerated is only what the API server's own ServiceAccount plugin adds when it runs
 # again after the webhook: one read-only mount of a token volume (L15). The whole mount
@@ -28,5 +28,11 @@ genuine(index) if {
 		"readOnly": true,
 		"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
 	}
-	object.remove(container, ["volumeMounts"]) == input.sidecar.expected[index]
+	same(object.remove(container, ["volumeMounts"]), input.sidecar.expected[index])
 }
+
+# METADATA
+# description: |
+#   Both are equal. Unlike `==`, which unifies field by field, `in` compares whole
+#   values: a quarter of a review's time for two containers.
+same(one, other) if one in [other]

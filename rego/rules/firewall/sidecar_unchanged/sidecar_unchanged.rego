@@ -45,4 +45,4 @@ violations contains {
 	field := sprintf("spec.initContainers[%d]", [index])
 }
 
-unchanged(index) if input.sidecar.found[index] == input.sidecar.before[index]
+unchanged(index) if sidecar.same(input.sidecar.found[index], input.sidecar.before[index])
