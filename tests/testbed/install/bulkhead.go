@@ -48,8 +48,7 @@ func CheckArchives(repository string) error {
 	return nil
 }
 
-// Bulkhead installs Bulkhead by its chart with tenants, waits until it refuses what it must refuse,
-// and runs the chart's own test.
+// Bulkhead installs Bulkhead by its chart with tenants, waits until it refuses what it must refuse.
 // tenantCIDRs is the range of all tenants together. cert-manager must be there.
 func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, tenants ...Tenant) error {
 	repository := c.Options().Repository
@@ -78,8 +77,7 @@ func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, ten
 			}
 		}
 	}
-	_, err = c.Helm(ctx, "test", release, "--namespace", Namespace, "--timeout", "1m")
-	return err
+	return nil
 }
 
 // UninstallBulkhead takes Bulkhead out of the cluster again.
