@@ -36,17 +36,17 @@ func reachesLinkLocal(t testing.TB, l *lab, expected bool) bool {
 }
 
 // forged sends from bob as if from alice2 (P3).
-func forged(l *lab) func([]byte) error {
+func forged(l *lab, to *pod) func([]byte) error {
 	return func(payload []byte) error {
-		packet := ipv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(l.alice1.ipv4, 7000), payload)
-		return sendRaw(l.bob.namespace, l.alice1.ipv4, unix.IPPROTO_RAW, nil)(packet)
+		packet := ipv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(to.ipv4, 7000), payload)
+		return sendRaw(l.bob.namespace, to.ipv4, unix.IPPROTO_RAW, nil)(packet)
 	}
 }
 
 // freebind sends from bob with alice2's address, which IPV6_FREEBIND lets anybody
 // bind to (P4).
-func freebind(l *lab) func([]byte) error {
-	return sendSocket(l.bob.namespace, unix.AF_INET6, unix.SOCK_DGRAM, 0, netip.AddrPortFrom(l.alice1.ipv6, 7000), nil,
+func freebind(l *lab, to *pod) func([]byte) error {
+	return sendSocket(l.bob.namespace, unix.AF_INET6, unix.SOCK_DGRAM, 0, netip.AddrPortFrom(to.ipv6, 7000), nil,
 		func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1) },
 		func(fd int) error { return unix.Bind(fd, sockaddr(netip.AddrPortFrom(l.alice2.ipv6, 0))) })
 }

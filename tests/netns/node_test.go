@@ -3,7 +3,6 @@
 package netns
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -29,6 +28,9 @@ func TestNodeAndGateway(t *testing.T) {
 		if !probe(t, l, way.from, way.to, servicePort, true) {
 			t.Fatalf("%s: does not reach the pod without rules: this test proves nothing", name)
 		}
+		if !fromProbePort(t, l, way.to, way.from, true) {
+			t.Fatalf("%s: cannot be reached from the probe's port without rules: this test proves nothing", name)
+		}
 	}
 	l.alice1.protect(t, alice())
 	for name, way := range ways {
@@ -38,31 +40,25 @@ func TestNodeAndGateway(t *testing.T) {
 		if probe(t, l, way.from, way.to, servicePort, false) {
 			t.Errorf("%s: reaches a port that no probe names", name)
 		}
+		if fromProbePort(t, l, way.to, way.from, false) {
+			t.Errorf("%s: the pod opens a connection to it from the probe's port", name)
+		}
 	}
 	l.passes(t)
+}
+
+// fromProbePort opens a connection to the node as if answering a probe.
+func fromProbePort(t testing.TB, l *lab, from, to netip.Addr, expected bool) bool {
+	t.Helper()
+	defer l.node.greet(t, servicePort)()
+	return dialFrom(l.alice1.namespace, netip.AddrPortFrom(from, probePort), netip.AddrPortFrom(to, servicePort), expected) == nil
 }
 
 // probe opens a connection from one of the node's addresses.
 func probe(t testing.TB, l *lab, from, to netip.Addr, port uint16, expected bool) bool {
 	t.Helper()
 	defer l.alice1.greet(t, port)()
-	wait := silence
-	if expected {
-		wait = patience
-	}
-	return l.node.do(func() error {
-		dialer := net.Dialer{Timeout: wait, LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
-		conn, err := dialer.Dial("tcp", netip.AddrPortFrom(to, port).String())
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
-			return err
-		}
-		_, err = conn.Read(make([]byte, 1))
-		return err
-	}) == nil
+	return dialFrom(l.node, netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, port), expected) == nil
 }
 
 // TestEgress holds what the pod may reach beside its peers, as its tenant's egress
@@ -100,6 +96,10 @@ func TestEgress(t *testing.T) {
 				{"gateway", func(e bool) bool {
 					return tcp(t, l.alice1.namespace, l.node, netip.MustParseAddr("172.16.1.1"), servicePort, e)
 				}, test.nodes},
+				{"gateway, one way", func(e bool) bool {
+					return udp(t, l.alice1.namespace, l.node, netip.MustParseAddr("172.16.1.1"), e)
+				}, test.nodes},
+				{"node, one way", func(e bool) bool { return udp(t, l.alice1.namespace, l.node, l.nodeIPv4, e) }, test.nodes},
 				{"outside IPv4", func(e bool) bool { return tcp(t, l.alice1.namespace, l.world, l.worldIPv4, servicePort, e) }, test.outside},
 				{"outside IPv6", func(e bool) bool { return tcp(t, l.alice1.namespace, l.world, l.worldIPv6, servicePort, e) }, test.outside},
 				{"from outside", func(e bool) bool { return udp(t, l.world, l.alice1.namespace, l.alice1.ipv4, e) }, test.outside},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,12 +190,25 @@ func (n *namespace) greet(t testing.TB, port uint16) (stop func()) {
 
 // dial opens a connection and reads a byte.
 func dial(from *namespace, to netip.AddrPort, expected bool) error {
+	return dialFrom(from, netip.AddrPortFrom(unspecified(to.Addr()), 0), to, expected)
+}
+
+// dialFrom opens it from an address and port that may just have been in use.
+func dialFrom(n *namespace, from, to netip.AddrPort, expected bool) error {
 	wait := silence
 	if expected {
 		wait = patience
 	}
-	return from.do(func() error {
-		conn, err := net.DialTimeout("tcp", to.String(), wait)
+	reuse := func(_, _ string, conn syscall.RawConn) error {
+		var failed error
+		err := conn.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		})
+		return errors.Join(err, failed)
+	}
+	return n.do(func() error {
+		dialer := net.Dialer{Timeout: wait, LocalAddr: net.TCPAddrFromAddrPort(from), Control: reuse}
+		conn, err := dialer.Dial("tcp", to.String())
 		if err != nil {
 			return err
 		}

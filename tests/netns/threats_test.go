@@ -41,13 +41,25 @@ func TestThreats(t *testing.T) {
 		},
 		"P3 IPv4 source of another pod, by a raw socket": {
 			reaches: func(t testing.TB, l *lab, expected bool) bool {
-				return reached(t, l.alice1.namespace, listenUDP(netip.IPv4Unspecified(), 7000), forged(l), expected)
+				return reached(t, l.alice1.namespace, listenUDP(netip.IPv4Unspecified(), 7000), forged(l, l.alice1), expected)
+			},
+			byAttacker: true,
+		},
+		"P3 IPv4 source of another pod, to a pod that both may reach": {
+			reaches: func(t testing.TB, l *lab, expected bool) bool {
+				return reached(t, l.dns.namespace, listenUDP(netip.IPv4Unspecified(), 7000), forged(l, l.dns), expected)
 			},
 			byAttacker: true,
 		},
 		"P4 IPv6 source of another pod, without any capability": {
 			reaches: func(t testing.TB, l *lab, expected bool) bool {
-				return reached(t, l.alice1.namespace, listenUDP(netip.IPv6Unspecified(), 7000), freebind(l), expected)
+				return reached(t, l.alice1.namespace, listenUDP(netip.IPv6Unspecified(), 7000), freebind(l, l.alice1), expected)
+			},
+			byAttacker: true,
+		},
+		"P4 IPv6 source of another pod, to a pod that both may reach": {
+			reaches: func(t testing.TB, l *lab, expected bool) bool {
+				return reached(t, l.dns.namespace, listenUDP(netip.IPv6Unspecified(), 7000), freebind(l, l.dns), expected)
 			},
 			byAttacker: true,
 		},
