@@ -14,8 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,10 +35,12 @@ const ruleID = "fw-reserved-name"
 
 // options say what to look at.
 type options struct {
-	url       string
-	caFile    string
-	namespace string
-	timeout   time.Duration
+	host       string // of the webhook's Service
+	port       int
+	serverName string // in the webhook's certificate
+	caFile     string
+	namespace  string
+	timeout    time.Duration
 }
 
 // run checks readiness, then the refusal.
@@ -46,7 +50,7 @@ func (o options) run(ctx context.Context, client kubernetes.Interface, out io.Wr
 	if err := o.waitReady(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "ready: %s answers under the CA in %s\n", o.url, o.caFile)
+	fmt.Fprintf(out, "ready: %s answers as %s under the CA in %s\n", o.address(), o.serverName, o.caFile)
 	message, err := refusal(ctx, client, o.namespace)
 	if err != nil {
 		return err
@@ -54,6 +58,8 @@ func (o options) run(ctx context.Context, client kubernetes.Interface, out io.Wr
 	fmt.Fprintf(out, "refused, as it must be: %s\n", message)
 	return nil
 }
+
+func (o options) address() string { return net.JoinHostPort(o.host, strconv.Itoa(o.port)) }
 
 // waitReady asks /readyz until it says ok. The CA file is read anew each time:
 // cert-manager may have renewed it.
@@ -78,9 +84,9 @@ func (o options) askReady(ctx context.Context) error {
 	if !roots.AppendCertsFromPEM(pem) {
 		return fmt.Errorf("read the CA: %s holds no certificate", o.caFile)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: o.serverName, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(o.url, "/")+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+o.address()+"/readyz", nil)
 	if err != nil {
 		return fmt.Errorf("ask for readiness: %w", err)
 	}

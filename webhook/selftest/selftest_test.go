@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,18 +49,23 @@ func apiServer(t *testing.T, status *metav1.Status) kubernetes.Interface {
 	return client
 }
 
-func webhookServer(t *testing.T, code int) (url, caFile string) {
+// webhookServer answers with a status, and returns the options to reach it by.
+func webhookServer(t *testing.T, code int) options {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(code)
 	}))
 	t.Cleanup(server.Close)
-	caFile = filepath.Join(t.TempDir(), "ca.crt")
+	caFile := filepath.Join(t.TempDir(), "ca.crt")
 	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	if err := os.WriteFile(caFile, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return server.URL, caFile
+	address := server.Listener.Addr().(*net.TCPAddr)
+	return options{
+		host: address.IP.String(), port: address.Port, serverName: "example.com", // as httptest's certificate says
+		caFile: caFile, namespace: "default", timeout: 2 * time.Second,
+	}
 }
 
 func status(reason metav1.StatusReason, message string) *metav1.Status {
@@ -84,10 +90,8 @@ func TestRun(t *testing.T) {
 		"no rights":           {http.StatusOK, status(metav1.StatusReasonForbidden, "pods is forbidden"), "not by rule fw-reserved-name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, caFile := webhookServer(t, test.ready)
-			o := options{url: url, caFile: caFile, namespace: "default", timeout: 2 * time.Second}
 			var out bytes.Buffer
-			err := o.run(t.Context(), apiServer(t, test.status), &out)
+			err := webhookServer(t, test.ready).run(t.Context(), apiServer(t, test.status), &out)
 			if test.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -104,13 +108,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestAskReadyTrustsTheGivenCAOnly(t *testing.T) {
-	url, _ := webhookServer(t, http.StatusOK)
-	for name, caFile := range map[string]string{
-		"no file":        filepath.Join(t.TempDir(), "none"),
-		"no certificate": "selftest_test.go",
+func TestAskReadyTrustsTheGivenCAAndNameOnly(t *testing.T) {
+	for name, change := range map[string]func(*options){
+		"no file":        func(o *options) { o.caFile = filepath.Join(t.TempDir(), "none") },
+		"no certificate": func(o *options) { o.caFile = "selftest_test.go" },
+		"another name":   func(o *options) { o.serverName = "bulkhead-webhook.other.svc" },
 	} {
-		if err := (options{url: url, caFile: caFile}).askReady(t.Context()); err == nil {
+		o := webhookServer(t, http.StatusOK)
+		change(&o)
+		if err := o.askReady(t.Context()); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
