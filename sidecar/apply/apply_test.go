@@ -238,6 +238,28 @@ func TestFailureLeavesTheGuard(t *testing.T) {
 	}
 }
 
+// forgetful is a kernel that says yes and keeps only some of the rules, as a
+// sandbox with half a netfilter might (D9).
+type forgetful struct{ *fakeTables }
+
+func (f forgetful) Restore(ctx context.Context, transaction string) error {
+	err := f.fakeTables.Restore(ctx, transaction)
+	f.chains["BULKHEAD-TO"] = nil
+	return err
+}
+
+func TestVerifyBelievesOnlyWhatItReads(t *testing.T) {
+	k, plan := newKernel(), plan(t)
+	k.Tables[rules.IPv6] = forgetful{k.v6}
+	_, err := k.Ensure(context.Background(), plan)
+	if err == nil || !strings.Contains(err.Error(), "verify: the kernel does not hold what was set: IPv6 BULKHEAD-TO") {
+		t.Errorf("got %v", err)
+	}
+	if !k.v4.guarded() || !k.v6.guarded() {
+		t.Error("not guarded")
+	}
+}
+
 func TestGuardWithoutPlan(t *testing.T) {
 	cases := map[string]func(*kernel){
 		"new pod":          func(*kernel) {},

@@ -104,16 +104,15 @@ func tunnelled(protocol int) func(testing.TB, *lab, bool) bool {
 // localnet lets alice1 take 127/8 from its link (P7, CVE-2020-8558).
 func localnet(t testing.TB, l *lab) {
 	l.alice1.must(t, func() error {
-		return sysctl("net/ipv4/conf/all/route_localnet=1", "net/ipv4/conf/eth0/route_localnet=1", "net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/eth0/rp_filter=0")
+		return sysctl("net/ipv4/conf/all/route_localnet=1", "net/ipv4/conf/eth0/route_localnet=1", "net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/eth0/rp_filter=0",
+			"net/ipv4/conf/all/accept_local=1", "net/ipv4/conf/eth0/accept_local=1")
 	})
 }
 
-// martian sends to alice1's loopback over the link, with a source that alice1
-// would let in.
-func martian(t testing.TB, l *lab, expected bool) bool {
+// martian sends to alice1 over the link what no route would bring there.
+func martian(t testing.TB, l *lab, from, destination netip.Addr, expected bool) bool {
 	t.Helper()
-	loopback := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 7000)
-	return reached(t, l.alice1.namespace, listenUDP(loopback.Addr(), 7000), func(payload []byte) error {
+	return reached(t, l.alice1.namespace, listenUDP(destination, 7000), func(payload []byte) error {
 		return l.bob.do(func() error {
 			eth0, err := net.InterfaceByName("eth0")
 			if err != nil {
@@ -126,7 +125,7 @@ func martian(t testing.TB, l *lab, expected bool) bool {
 			defer unix.Close(fd)
 			to := &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0x08, 0x00}), Ifindex: eth0.Index, Halen: 6}
 			copy(to.Addr[:], l.alice1.mac)
-			return unix.Sendto(fd, ipv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), loopback, payload), 0, to)
+			return unix.Sendto(fd, ipv4UDP(netip.AddrPortFrom(from, 7000), netip.AddrPortFrom(destination, 7000), payload), 0, to)
 		})
 	}, expected)
 }

@@ -4,6 +4,7 @@ package netns
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,11 @@ func TestEgress(t *testing.T) {
 				{"outside IPv4", func(e bool) bool { return tcp(t, l.alice1.namespace, l.world, l.worldIPv4, servicePort, e) }, test.outside},
 				{"outside IPv6", func(e bool) bool { return tcp(t, l.alice1.namespace, l.world, l.worldIPv6, servicePort, e) }, test.outside},
 				{"from outside", func(e bool) bool { return udp(t, l.world, l.alice1.namespace, l.alice1.ipv4, e) }, test.outside},
+				{"from metadata", func(e bool) bool {
+					return reached(t, l.alice1.namespace, listenUDP(netip.IPv4Unspecified(), 7000), sendSocket(l.world, unix.AF_INET, unix.SOCK_DGRAM, 0,
+						netip.AddrPortFrom(l.alice1.ipv4, 7000), nil,
+						func(fd int) error { return unix.Bind(fd, sockaddr(netip.AddrPortFrom(l.metadataIPv4, 0))) }), e)
+				}, test.metadata},
 				{"from the node", func(e bool) bool { return tcp(t, l.node, l.alice1.namespace, l.alice1.ipv4, servicePort, e) }, false},
 				{"cluster DNS", func(e bool) bool { return tcp(t, l.alice1.namespace, l.dns.namespace, l.dns.ipv4, 53, e) }, true},
 				{"other tenant", func(e bool) bool { return udp(t, l.alice1.namespace, l.bob.namespace, l.bob.ipv4, e) }, false},
@@ -201,6 +207,23 @@ func TestLoopbackStaysHome(t *testing.T) {
 	}
 	if !udp(t, l.bob.namespace, l.bob.namespace, l.bob.ipv4, true) || !udp(t, l.bob.namespace, l.bob.namespace, l.bob.ipv6, true) {
 		t.Error("the pod does not reach itself")
+	}
+}
+
+// TestDuplicateAddressDetection holds that a protected pod still hears that an
+// address is taken, which it asks before it has one itself.
+func TestDuplicateAddressDetection(t *testing.T) {
+	needs(t)
+	t.Parallel()
+	l := newLab(t)
+	l.alice1.protect(t, alice())
+	l.alice2.protect(t, alice())
+	l.alice1.must(t, func() error { return sysctl("net/ipv6/conf/all/accept_dad=1", "net/ipv6/conf/eth0/accept_dad=1") })
+	l.alice1.sh(t, "ip -6 addr add "+l.alice2.ipv6.String()+"/64 dev eth0")
+	if !eventually(func() bool {
+		return strings.Contains(l.alice1.sh(t, "ip -6 addr show dev eth0 dadfailed"), l.alice2.ipv6.String())
+	}) {
+		t.Errorf("took an address that another pod has:\n%s", l.alice1.sh(t, "ip -6 addr show dev eth0"))
 	}
 }
 

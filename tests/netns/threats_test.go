@@ -88,13 +88,26 @@ func TestThreats(t *testing.T) {
 			},
 			byVictim: true, byAttacker: true,
 		},
-		"P6 VXLAN to the node's address":         {prepare: vxlan, reaches: encapsulated("10.250.0.1"), byAttacker: true},
-		"P6 VXLAN to the gateway":                {prepare: vxlan, reaches: encapsulated("172.16.2.1"), byAttacker: true},
-		"P6 VXLAN to a node at an unknown name":  {prepare: vxlan, reaches: encapsulated("172.16.2.129"), byAttacker: true},
-		"P6 IPIP to a node at an unknown name":   {prepare: vxlan, reaches: tunnelled(4), byAttacker: true},
-		"P6 6in4 to a node at an unknown name":   {prepare: vxlan, reaches: tunnelled(41), byAttacker: true},
-		"P6 GRE to a node at an unknown name":    {prepare: vxlan, reaches: tunnelled(47), byAttacker: true},
-		"P7 loopback through route_localnet":     {prepare: localnet, reaches: martian, byVictim: true},
+		"P6 VXLAN to the node's address":        {prepare: vxlan, reaches: encapsulated("10.250.0.1"), byAttacker: true},
+		"P6 VXLAN to the gateway":               {prepare: vxlan, reaches: encapsulated("172.16.2.1"), byAttacker: true},
+		"P6 VXLAN to a node at an unknown name": {prepare: vxlan, reaches: encapsulated("172.16.2.129"), byAttacker: true},
+		"P6 IPIP to a node at an unknown name":  {prepare: vxlan, reaches: tunnelled(4), byAttacker: true},
+		"P6 6in4 to a node at an unknown name":  {prepare: vxlan, reaches: tunnelled(41), byAttacker: true},
+		"P6 GRE to a node at an unknown name":   {prepare: vxlan, reaches: tunnelled(47), byAttacker: true},
+		"P7 to loopback through route_localnet": {
+			prepare: localnet,
+			reaches: func(t testing.TB, l *lab, expected bool) bool {
+				return martian(t, l, l.alice2.ipv4, netip.MustParseAddr("127.0.0.1"), expected)
+			},
+			byVictim: true,
+		},
+		"P7 as if from loopback": {
+			prepare: localnet,
+			reaches: func(t testing.TB, l *lab, expected bool) bool {
+				return martian(t, l, netip.MustParseAddr("127.0.0.1"), l.alice1.ipv4, expected)
+			},
+			byVictim: true,
+		},
 		"P9 UDP":                                 {reaches: reachesIPv4, byVictim: true, byAttacker: true},
 		"P9 TCP":                                 {reaches: reachesTCP, byVictim: true, byAttacker: true},
 		"P9 ICMP echo":                           {reaches: protocol(1, 8, 0, 0, 0, 0, 1, 0, 1), byVictim: true, byAttacker: true},
