@@ -25,6 +25,7 @@ type Target struct {
 const (
 	Kubernetes  = "kubernetes"
 	CertManager = "certmanager"
+	CoreDNS     = "coredns"
 	Helm        = "helm"
 	Pause       = "pause"
 	IPAM        = "bulkhead-testbed-ipam"
@@ -46,6 +47,7 @@ func Targets(testbed string) ([]Target, error) {
 		{Name: IPAM, Dir: filepath.Join(testbed, "node", "ipam")},
 		{Name: Kubernetes, Dir: kubernetes, LDFlags: flags},
 		{Name: CertManager, Dir: filepath.Join(testbed, "certmanager")},
+		{Name: CoreDNS, Dir: filepath.Join(testbed, "coredns")},
 		{Name: Helm, Install: "helm.sh/helm/v4/cmd/helm@v4.3.1"},
 	}, nil
 }

@@ -53,6 +53,7 @@ func (r *run) play(ctx context.Context) error {
 		key, name string
 		do        func() error
 	}{
+		{"dns", "install DNS", func() error { return install.DNS(ctx, r.cluster) }},
 		{"certManager", "install cert-manager", func() error { return install.CertManager(ctx, r.cluster) }},
 		{"prepare", "prepare namespaces and images", func() error { return Prepare(ctx, r.cluster) }},
 		{"without", "play without Bulkhead", func() error { return r.half(ctx, false) }},

@@ -23,6 +23,16 @@ func Pause(binary string) Image {
 	return Image{Name: PauseName, Root: Root{"/pause": {Copy: binary}}, Entrypoint: []string{"/pause"}}
 }
 
+// CoreDNS is the image that install/dns.yaml names.
+func CoreDNS(binary string) Image {
+	return Image{
+		Name:       "registry.local/coredns:testbed",
+		Root:       Root{"/coredns": {Copy: binary}},
+		Entrypoint: []string{"/coredns"},
+		User:       "65532",
+	}
+}
+
 // CertManager is one image for each component of the chart, because the chart gives arguments but no command.
 func CertManager(binary, version string) []Image {
 	root := Root{"/certmanager": {Copy: binary}}

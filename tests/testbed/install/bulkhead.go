@@ -48,8 +48,9 @@ func CheckArchives(repository string) error {
 	return nil
 }
 
-// Bulkhead installs Bulkhead by its chart with tenants, waits until it refuses what it must refuse.
-// tenantCIDRs is the range of all tenants together. cert-manager must be there.
+// Bulkhead installs Bulkhead by its chart with tenants, waits until it refuses what it must refuse,
+// and runs the chart's own test.
+// tenantCIDRs is the range of all tenants together. DNS and cert-manager must be there.
 func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, tenants ...Tenant) error {
 	repository := c.Options().Repository
 	if err := CheckArchives(repository); err != nil {
@@ -77,7 +78,8 @@ func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, ten
 			}
 		}
 	}
-	return nil
+	_, err = c.Helm(ctx, "test", release, "--namespace", Namespace, "--timeout", "1m")
+	return err
 }
 
 // UninstallBulkhead takes Bulkhead out of the cluster again.
@@ -116,7 +118,12 @@ func writeValues(values map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file, err := os.CreateTemp("", "bulkhead-values-*.yaml")
+	return writeTemporary("values-*.yaml", content)
+}
+
+// writeTemporary writes a file for helm or kubectl to read, which the caller removes.
+func writeTemporary(pattern string, content []byte) (string, error) {
+	file, err := os.CreateTemp("", "bulkhead-testbed-"+pattern)
 	if err != nil {
 		return "", err
 	}

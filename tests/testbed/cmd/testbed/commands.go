@@ -68,6 +68,9 @@ func (s settings) furnish(ctx context.Context, c *cluster.Cluster) error {
 	if err := s.log.Step("prepare namespaces and images", func() error { return experiments.Prepare(ctx, c) }); err != nil {
 		return err
 	}
+	if err := s.log.Step("install DNS", func() error { return install.DNS(ctx, c) }); err != nil {
+		return err
+	}
 	if s.bare {
 		return nil
 	}
