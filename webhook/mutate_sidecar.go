@@ -37,24 +37,28 @@ func (s *sidecar) inject(e *edit) {
 // init container has their names.
 func (s *sidecar) injected(pod *corev1.Pod) bool {
 	containers := pod.Spec.InitContainers
-	return len(containers) >= 2 && genuine(containers[0], s.init) && genuine(containers[1], s.firewall) &&
+	return len(containers) >= 2 && genuine(pod, containers[0], s.init) && genuine(pod, containers[1], s.firewall) &&
 		!reserved(containers[2:])
 }
 
 // genuine tells whether the container is the expected one. Tolerated is only what
 // the API server's ServiceAccount plugin adds when it runs again after us, as in
 // rego/lib/sidecar (threat L15).
-func genuine(container, expected corev1.Container) bool {
-	if mounts := container.VolumeMounts; len(mounts) == 1 && isTokenMount(mounts[0]) {
+func genuine(pod *corev1.Pod, container, expected corev1.Container) bool {
+	if mounts := container.VolumeMounts; len(mounts) == 1 && isTokenMount(pod, mounts[0]) {
 		container.VolumeMounts = nil
 	}
 	return equality.Semantic.DeepEqual(container, expected)
 }
 
-func isTokenMount(mount corev1.VolumeMount) bool {
-	return strings.HasPrefix(mount.Name, "kube-api-access-") && equality.Semantic.DeepEqual(mount, corev1.VolumeMount{
+// isTokenMount tells whether the plugin may have added the mount. A volume that is
+// not a projected one could keep the sidecar from starting (threat L17).
+func isTokenMount(pod *corev1.Pod, mount corev1.VolumeMount) bool {
+	added := equality.Semantic.DeepEqual(mount, corev1.VolumeMount{
 		Name:      mount.Name,
 		ReadOnly:  true,
 		MountPath: "/var/run/secrets/kubernetes.io/serviceaccount",
 	})
+	projected := func(v corev1.Volume) bool { return v.Name == mount.Name && v.Projected != nil }
+	return added && strings.HasPrefix(mount.Name, "kube-api-access-") && slices.ContainsFunc(pod.Spec.Volumes, projected)
 }

@@ -145,11 +145,19 @@ func TestMutateKeepsOrderAndNumbers(t *testing.T) {
 func TestSidecarToleratesTheTokenMountOnly(t *testing.T) {
 	a := newTestAdmission(t)
 	pod := mutated(t, a, "alice", podJSON(t, podShapes["smallest"]))
-	mount := func(fields string) []byte {
+	volumes := func(fields string) any {
+		var volumes any
+		if err := json.Unmarshal(toJSON(t, fields), &volumes); err != nil {
+			t.Fatal(err)
+		}
+		return volumes
+	}
+	mount := func(fields, volume string) []byte {
 		var document map[string]any
 		if err := json.Unmarshal(pod, &document); err != nil {
 			t.Fatal(err)
 		}
+		document["spec"].(map[string]any)["volumes"] = volumes(volume)
 		var mounts any
 		if err := json.Unmarshal(toJSON(t, fields), &mounts); err != nil {
 			t.Fatal(err)
@@ -164,21 +172,30 @@ func TestSidecarToleratesTheTokenMountOnly(t *testing.T) {
 		return data
 	}
 	const path = "/var/run/secrets/kubernetes.io/serviceaccount"
+	const token = `[{name: kube-api-access-x2x, projected: {sources: [{serviceAccountToken: {path: token}}]}}, {name: evil, emptyDir: {}}]`
 	for name, test := range map[string]struct {
 		mounts    string
+		volumes   string // default: token
 		tolerated bool
 	}{
-		"token":             {`[{name: kube-api-access-x2x, readOnly: true, mountPath: ` + path + `}]`, true},
-		"writable":          {`[{name: kube-api-access-x2x, mountPath: ` + path + `}]`, false},
-		"elsewhere":         {`[{name: kube-api-access-x2x, readOnly: true, mountPath: /usr}]`, false},
-		"another volume":    {`[{name: evil, readOnly: true, mountPath: ` + path + `}]`, false},
-		"part of it":        {`[{name: kube-api-access-x2x, readOnly: true, subPath: a, mountPath: ` + path + `}]`, false},
-		"mount propagation": {`[{name: kube-api-access-x2x, readOnly: true, mountPropagation: HostToContainer, mountPath: ` + path + `}]`, false},
+		"token":             {`[{name: kube-api-access-x2x, readOnly: true, mountPath: ` + path + `}]`, "", true},
+		"writable":          {`[{name: kube-api-access-x2x, mountPath: ` + path + `}]`, "", false},
+		"elsewhere":         {`[{name: kube-api-access-x2x, readOnly: true, mountPath: /usr}]`, "", false},
+		"another volume":    {`[{name: evil, readOnly: true, mountPath: ` + path + `}]`, "", false},
+		"part of it":        {`[{name: kube-api-access-x2x, readOnly: true, subPath: a, mountPath: ` + path + `}]`, "", false},
+		"mount propagation": {`[{name: kube-api-access-x2x, readOnly: true, mountPropagation: HostToContainer, mountPath: ` + path + `}]`, "", false},
 		"one more": {`[{name: kube-api-access-x2x, readOnly: true, mountPath: ` + path + `},
-			{name: kube-api-access-x2x, readOnly: true, mountPath: ` + path + `}]`, false},
+			{name: kube-api-access-x2x, readOnly: true, mountPath: ` + path + `}]`, "", false},
+		// An image volume is mounted with the container, not with the pod (L17).
+		"an image": {`[{name: kube-api-access-x2x, readOnly: true, mountPath: ` + path + `}]`,
+			`[{name: kube-api-access-x2x, image: {reference: registry.invalid/none}}]`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := newRequest(podCreate, "alice", mount(test.mounts), nil)
+			volumes := test.volumes
+			if volumes == "" {
+				volumes = token
+			}
+			request := newRequest(podCreate, "alice", mount(test.mounts, volumes), nil)
 			if d := a.Mutate(t.Context(), request); !d.allowed || (len(d.patch) == 0) != test.tolerated {
 				t.Errorf("mutate: allowed %t, %d operations", d.allowed, len(d.patch))
 			}

@@ -144,6 +144,8 @@ func TestValidateUpdate(t *testing.T) {
 	old := podJSON(t, experiment8)
 	// Injected when the configuration named another image.
 	outdated := set(set(good, "/spec/initContainers/0/image", `"firewall:old"`), "/spec/initContainers/1/image", `"firewall:old"`)
+	// What the kubelet writes when the firewall stands.
+	good = set(good, "/status", firewallStands)
 	debug := func(securityContext string) string {
 		return `[{"name": "debug", "image": "b", "securityContext": ` + securityContext + `}]`
 	}
@@ -170,7 +172,7 @@ func TestValidateUpdate(t *testing.T) {
 			`[{"name": "debug", "targetContainerName": "bulkhead-firewall", "securityContext": {"capabilities": {"drop": ["NET_RAW"]}}}]`),
 			[]string{"fw-reserved-name"}},
 		"annotation of an outdated pod": {podUpdate, outdated, set(outdated, "/metadata/annotations", `{"a": "b"}`), nil},
-		"debug of an outdated pod": {podEphemeral, outdated, set(outdated, "/spec/ephemeralContainers",
+		"debug of an outdated pod": {podEphemeral, set(outdated, "/status", firewallStands), set(outdated, "/spec/ephemeralContainers",
 			debug(`{"privileged": true, "capabilities": {"drop": ["NET_RAW"]}}`)), []string{"pss-privileged"}},
 		"new field": {podUpdate, good, set(good, "/spec/future", `true`), []string{"pod-unknown-field"}},
 		"field that was there": {podUpdate, set(good, "/spec/future", `true`),
@@ -185,6 +187,51 @@ func TestValidateUpdate(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.rules, d.rules); diff != "" {
 				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+const firewallStands = `{"initContainerStatuses": [
+	{"name": "bulkhead-init", "state": {"terminated": {"exitCode": 0}}},
+	{"name": "bulkhead-firewall", "started": true, "state": {"running": {}}}]}`
+
+// TestValidateEphemeralContainers: the kubelet starts ephemeral containers without
+// waiting for init containers, so that none may be added before the firewall stands
+// (threats L16, L17).
+func TestValidateEphemeralContainers(t *testing.T) {
+	a := newTestAdmission(t)
+	pod := mutated(t, a, "alice", podJSON(t, podShapes["smallest"]))
+	for name, test := range map[string]struct {
+		status string
+		rules  []string
+	}{
+		"firewall stands":          {firewallStands, nil},
+		"no status yet":            {`{}`, []string{"fw-ephemeral-container"}},
+		"init waits for its image": {`{"initContainerStatuses": [{"name": "bulkhead-init", "state": {"waiting": {}}}]}`, []string{"fw-ephemeral-container"}},
+		"init failed":              {strings.Replace(firewallStands, `"exitCode": 0`, `"exitCode": 1`, 1), []string{"fw-ephemeral-container"}},
+		"firewall has not started": {strings.Replace(firewallStands, `"started": true`, `"started": false`, 1), []string{"fw-ephemeral-container"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, err := apply([]operation{{Op: "add", Path: "/status", Value: json.RawMessage(test.status)}}, pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			debugged, err := apply([]operation{
+				{Op: "add", Path: "/spec/ephemeralContainers", Value: json.RawMessage(`[{"name": "debug", "image": "b"}]`)},
+				// The update may claim what it likes.
+				{Op: "add", Path: "/status", Value: json.RawMessage(firewallStands)},
+			}, old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mutation := a.Mutate(t.Context(), newRequest(podEphemeral, "alice", debugged, old))
+			if debugged, err = apply(mutation.patch, debugged); err != nil {
+				t.Fatal(err)
+			}
+			d := a.Validate(t.Context(), newRequest(podEphemeral, "alice", debugged, old))
+			if diff := cmp.Diff(test.rules, d.rules); diff != "" || d.allowed != (test.rules == nil) {
+				t.Errorf("allowed %t: %s; rules (-want +got):\n%s", d.allowed, d.message, diff)
 			}
 		})
 	}

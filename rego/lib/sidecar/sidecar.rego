@@ -18,11 +18,16 @@ genuine(index) if same(input.sidecar.found[index], input.sidecar.expected[index]
 # Tolerated is only what the API server's own ServiceAccount plugin adds when it runs
 # again after the webhook: one read-only mount of a token volume (L15). The whole mount
 # is compared: a subPath, a mountPropagation or any field of a newer API makes it
-# another one.
+# another one. The volume must be a projected one, as that plugin's is: an image volume,
+# which the kubelet mounts with the container and not with the pod, could keep these
+# containers alone from starting (L17).
 genuine(index) if {
 	container := input.sidecar.found[index]
 	[mount] := container.volumeMounts
 	startswith(mount.name, "kube-api-access-")
+	some volume in input.object.spec.volumes
+	volume.name == mount.name
+	volume.projected
 	mount == {
 		"name": mount.name,
 		"readOnly": true,

@@ -48,11 +48,29 @@ test_other_mounts if {
 }
 
 test_token_mount_and_another_image if {
-	container := object.union(fixtures.init, {"volumeMounts": [token_mount], "image": "other"})
-	not sidecar.genuine(0) with input as fixtures.tenant_pod([container])
+	not sidecar.genuine(0) with input as json.patch(
+		mounting([token_mount]),
+		[{"op": "replace", "path": "/sidecar/found/0/image", "value": "other"}],
+	)
 }
 
-mounting(list) := fixtures.tenant_pod([object.union(fixtures.init, {"volumeMounts": list})])
+# L17: a mount of a volume that only these containers wait for.
+test_token_mount_of_another_volume if {
+	lists := [
+		[],
+		[{"name": "kube-api-access-x2x4z", "image": {}}],
+		[{"name": "kube-api-access-x2x4z", "emptyDir": {}}],
+		[{"name": "kube-api-access-other", "projected": {}}],
+	]
+	every list in lists {
+		not sidecar.genuine(0) with input as json.patch(mounting([token_mount]), [{"op": "add", "path": "/object/spec/volumes", "value": list}])
+	}
+}
+
+mounting(list) := object.union(
+	fixtures.tenant_pod([object.union(fixtures.init, {"volumeMounts": list})]),
+	{"object": {"spec": {"volumes": [{"name": "kube-api-access-x2x4z", "projected": {}}]}}},
+)
 
 token_mount := {
 	"name": "kube-api-access-x2x4z",
