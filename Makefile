@@ -28,7 +28,7 @@ $(eval $(call tool,controller-gen,$(CONTROLLER_GEN_VERSION),sigs.k8s.io/controll
 $(eval $(call tool,opa,$(OPA_VERSION),github.com/open-policy-agent/opa))
 $(eval $(call tool,staticcheck,$(STATICCHECK_VERSION),honnef.co/go/tools/cmd/staticcheck))
 
-GO_MODULES := . tests/testbed tests/testbed/kubernetes tests/testbed/certmanager
+GO_MODULES := . tests/testbed tests/testbed/kubernetes tests/testbed/certmanager tests/testbed/coredns
 
 .PHONY: help
 help: ## this list
@@ -83,7 +83,7 @@ lint: $(STATICCHECK) $(OPA) ## gofmt, go vet, staticcheck, opa fmt and check
 	OPA=$(OPA) ./rego/test.sh lint
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## deepcopy, CRD, chart schema and README, rule pages, golden files of the chart
+generate: $(CONTROLLER_GEN) ## deepcopy, CRD, the chart's schema and README, the rules' pages
 	$(CONTROLLER_GEN) object paths=./api/v1alpha1
 	$(CONTROLLER_GEN) crd paths=./api/v1alpha1 output:crd:dir=charts/bulkhead/crds
 	go run ./charts/generate
