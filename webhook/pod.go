@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kjson "sigs.k8s.io/json"
 
 	"github.com/bulkhead-dev/bulkhead/rego"
@@ -20,24 +21,37 @@ const maxStrictErrors = 100
 type podObject struct {
 	// raw is the pod as it came; patches apply to it.
 	raw []byte
-	// pod is what of it this version of Kubernetes' API knows.
+	// pod has the spec, as far as this version of Kubernetes' API knows it, and
+	// nothing else.
 	pod *corev1.Pod
 	// unknown are the paths of the other fields of its spec.
 	unknown []string
+}
+
+// podDocument leaves undecoded what nothing here reads.
+type podDocument struct {
+	metav1.TypeMeta `json:",inline"`
+	Metadata        json.RawMessage `json:"metadata"`
+	Spec            *corev1.PodSpec `json:"spec"`
+	Status          json.RawMessage `json:"status"`
 }
 
 func decodePod(raw []byte) (*podObject, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("the request has no pod")
 	}
-	object := &podObject{raw: raw, pod: &corev1.Pod{}}
-	strict, err := kjson.UnmarshalStrict(raw, object.pod)
+	var document podDocument
+	strict, err := kjson.UnmarshalStrict(raw, &document)
 	if err != nil {
 		return nil, fmt.Errorf("decode pod: %w", err)
 	}
-	if object.pod.APIVersion != "v1" || object.pod.Kind != "Pod" {
-		return nil, fmt.Errorf("decode pod: got kind %q of apiVersion %q", object.pod.Kind, object.pod.APIVersion)
+	if document.APIVersion != "v1" || document.Kind != "Pod" {
+		return nil, fmt.Errorf("decode pod: got kind %q of apiVersion %q", document.Kind, document.APIVersion)
 	}
+	if document.Spec == nil {
+		return nil, errors.New("decode pod: spec is missing")
+	}
+	object := &podObject{raw: raw, pod: &corev1.Pod{Spec: *document.Spec}}
 	if len(strict) >= maxStrictErrors {
 		return nil, fmt.Errorf("decode pod: %d or more unknown or doubled fields, %v the first", maxStrictErrors, strict[0])
 	}
@@ -67,9 +81,10 @@ func (o *podObject) unknownFields() []rego.Violation {
 	return violations
 }
 
-// sameToRules tells whether two pods are the same in all that rules look at, which
-// is the annotations and the spec (rego/schema/input.json). Equal bytes are enough:
-// the API server encodes both pods.
+// sameToRules tells whether an update leaves all alone that rules judge, which is the
+// annotations and the spec (rego/schema/input.json; of the status they only read what
+// it was before, to judge what an update adds). Equal bytes are enough: the API server
+// encodes both pods.
 func sameToRules(a, b *podObject) (bool, error) {
 	type seen struct {
 		Metadata struct {

@@ -368,7 +368,8 @@ func TestUnknownRequestsAreDenied(t *testing.T) {
 		"no old object":         {a.Validate, podUpdate, pod, nil, "oldObject"},
 		"no options":            {a.Validate, podExec, nil, nil, "no PodExecOptions"},
 		"not a pod":             {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Node"}`), nil, `kind "Node"`},
-		"no spec":               {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod"}`), nil, "spec: is missing"},
+		"no spec":               {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod"}`), nil, "spec is missing"},
+		"no spec, mutate":       {a.Mutate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod", "spec": null}`), nil, "spec is missing"},
 		"wrong type":            {a.Validate, podCreate, podJSON(t, `containers: yes`), nil, "containers"},
 		"a list":                {a.Validate, podCreate, []byte(`[]`), nil, "decode pod"},
 		"doubled field":         {a.Validate, podCreate, []byte(`{"apiVersion": "v1", "kind": "Pod", "spec": {"hostPID": true, "hostPID": false}}`), nil, "duplicate field"},
@@ -399,10 +400,10 @@ func TestUnknownRequestsAreDenied(t *testing.T) {
 // manyUnknownFields would hide one in the spec behind a hundred others.
 func manyUnknownFields() []byte {
 	var b strings.Builder
-	b.WriteString(`{"apiVersion": "v1", "kind": "Pod", "metadata": {`)
+	b.WriteString(`{"apiVersion": "v1", "kind": "Pod", `)
 	for i := range 100 {
 		fmt.Fprintf(&b, `"a%d": 1, `, i)
 	}
-	b.WriteString(`"name": "a"}, "spec": {"future": true, "containers": [{"name": "a"}]}}`)
+	b.WriteString(`"spec": {"future": true, "containers": [{"name": "a"}]}}`)
 	return []byte(b.String())
 }
