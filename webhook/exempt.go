@@ -7,19 +7,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// exempts tells whether the configuration exempts the request, and by what.
-func (a *Admission) exempts(request *admissionv1.AdmissionRequest) (by string, ok bool) {
+// exempts returns the decision if the configuration exempts the request's namespace
+// or user.
+func (a *Admission) exempts(request *admissionv1.AdmissionRequest) (decision, bool) {
 	switch {
 	case slices.Contains(a.config.Exempt.Namespaces, request.Namespace):
-		return "namespace", true
+		return exempt("namespace"), true
 	case slices.Contains(a.config.Exempt.Users, request.UserInfo.Username):
-		return "user", true
+		return exempt("user"), true
 	}
-	return "", false
+	return decision{}, false
 }
 
-// exemptsPod tells whether the configuration exempts the pod's runtime class.
-func (a *Admission) exemptsPod(pod *corev1.Pod) bool {
+// exemptsPod returns the decision if the configuration exempts the pod's runtime
+// class.
+func (a *Admission) exemptsPod(pod *corev1.Pod) (decision, bool) {
 	class := pod.Spec.RuntimeClassName
-	return class != nil && slices.Contains(a.config.Exempt.RuntimeClasses, *class)
+	if class != nil && slices.Contains(a.config.Exempt.RuntimeClasses, *class) {
+		return exempt("runtime class"), true
+	}
+	return decision{}, false
 }

@@ -63,30 +63,36 @@ func (a *Admission) Mutate(ctx context.Context, request *admissionv1.AdmissionRe
 	default:
 		return unknownRoute(request)
 	}
-	terms, settled := a.admit(ctx, request)
-	if settled != nil {
-		return *settled
+	if d, ok := a.exempts(request); ok {
+		return d
 	}
 	object, old, err := decodePods(request)
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	if a.exemptsPod(object.pod) {
-		return exempt("runtime class")
+	if d, ok := a.exemptsPod(object.pod); ok {
+		return d
 	}
-	if terms.tenant == nil || terms.enforcement != v1alpha1.Enforce {
-		return allow()
+	route := routeOf(request)
+	if route != podCreate && route != podEphemeral {
+		return allow() // containers that are there cannot be changed
 	}
-	var mutations []mutation
-	switch routeOf(request) {
-	case podCreate:
-		if mutations, err = a.createMutations(terms.tenant, object.pod); err != nil {
-			return failed(err)
-		}
-	case podEphemeral: // all else of a running pod is immutable
-		mutations = []mutation{dropNetRawOfNew(old.pod)}
+	terms, settled := a.admit(ctx, request)
+	if settled != nil {
+		return *settled
 	}
 	d := allow()
+	if terms.tenant == nil || terms.enforcement != v1alpha1.Enforce {
+		return d
+	}
+	if route == podEphemeral {
+		d.patch = run(object.pod, []mutation{dropNetRawOfNew(old.pod)}).patch
+		return d
+	}
+	mutations, err := a.createMutations(terms.tenant, object.pod)
+	if err != nil {
+		return failed(err)
+	}
 	d.patch = run(object.pod, mutations).patch
 	if reserved(object.pod.Spec.Containers) {
 		return a.refuseCollision(ctx, request, object, d.patch, terms)

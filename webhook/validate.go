@@ -31,16 +31,28 @@ func (a *Admission) Validate(ctx context.Context, request *admissionv1.Admission
 }
 
 func (a *Admission) validatePod(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	terms, settled := a.admit(ctx, request)
-	if settled != nil {
-		return *settled
+	if d, ok := a.exempts(request); ok {
+		return d
 	}
 	object, old, err := decodePods(request)
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	if a.exemptsPod(object.pod) {
-		return exempt("runtime class")
+	if d, ok := a.exemptsPod(object.pod); ok {
+		return d
+	}
+	if old != nil {
+		// No rule can find anything new, and a pod must be able to lose a finalizer
+		// whatever is wrong with its tenant.
+		if same, err := sameToRules(object, old); err != nil {
+			return failed(err)
+		} else if same {
+			return allow()
+		}
+	}
+	terms, settled := a.admit(ctx, request)
+	if settled != nil {
+		return *settled
 	}
 	if request.Operation == admissionv1.Create && terms.tenant != nil && terms.enforcement != v1alpha1.Enforce {
 		// Nothing was injected. What would enforce have refused?
@@ -75,14 +87,6 @@ func decodePods(request *admissionv1.AdmissionRequest) (object, old *podObject, 
 // judge asks the rules about a pod as it would be stored. old is nil but for an
 // update, of which only violations that the old pod does not have count.
 func (a *Admission) judge(ctx context.Context, request *admissionv1.AdmissionRequest, object, old *podObject, terms terms) decision {
-	if old != nil {
-		// Rules are functions of what they look at: the same violations as before.
-		if same, err := sameToRules(object, old); err != nil {
-			return failed(err)
-		} else if same {
-			return allow()
-		}
-	}
 	q, err := a.newQuestion(request, object, old, terms)
 	if err != nil {
 		return failed(err)

@@ -268,6 +268,32 @@ func TestValidateConnect(t *testing.T) {
 	}
 }
 
+// A pod must be able to lose a finalizer whatever is wrong, and it costs no live read.
+func TestUpdateOfNothingThatRulesJudge(t *testing.T) {
+	a := newTestAdmission(t)
+	a.tenants, a.engine = failing{}, failing{}
+	before := podJSON(t, experiment8)
+	after, err := apply([]operation{
+		{Op: "add", Path: "/metadata/labels", Value: map[string]string{"a": "b"}},
+		{Op: "add", Path: "/status", Value: map[string]string{"phase": "Running"}},
+	}, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, decide := range []decideFunc{a.Mutate, a.Validate} {
+		if d := decide(t.Context(), newRequest(podUpdate, "disputed", after, before)); !d.allowed {
+			t.Errorf("denied: %s", d.message)
+		}
+	}
+	annotated, err := apply([]operation{{Op: "add", Path: "/metadata/annotations", Value: map[string]string{"a": "b"}}}, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := a.Validate(t.Context(), newRequest(podUpdate, "disputed", annotated, before)); d.allowed {
+		t.Error("an annotation, which rules read, passed unseen")
+	}
+}
+
 func TestExemptUser(t *testing.T) {
 	request := newRequest(podCreate, "alice", podJSON(t, experiment8), nil)
 	request.UserInfo.Username = "system:serviceaccount:ops:builder"
