@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // decideFunc is Mutate or Validate.
 type decideFunc func(context.Context, *admissionv1.AdmissionRequest) decision
 
-// reviewHandler turns a request's bytes into a decision and that into bytes.
+// reviewHandler turns the bytes that an intake received into a decision, and that
+// into bytes.
 type reviewHandler struct {
 	name    string
 	decide  decideFunc
@@ -22,11 +24,14 @@ type reviewHandler struct {
 
 func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	request, refusal := readReview(w, r)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		refuse(http.StatusInternalServerError, "read body: %v", err).write(w, r, h.name, h.metrics)
+		return
+	}
+	request, refusal := decodeReview(body)
 	if refusal != nil {
-		h.metrics.malformed.WithLabelValues(h.name).Inc()
-		klog.InfoS("Request refused", "path", r.URL.Path, "remote", r.RemoteAddr, "code", refusal.code, "reason", refusal.message)
-		http.Error(w, refusal.message, refusal.code)
+		refusal.write(w, r, h.name, h.metrics)
 		return
 	}
 	d := h.decide(r.Context(), request)

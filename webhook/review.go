@@ -1,15 +1,13 @@
 package webhook
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"os"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/klog/v2"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -26,34 +24,36 @@ type refusal struct {
 	message string
 }
 
+// write answers with the refusal.
+func (f *refusal) write(w http.ResponseWriter, r *http.Request, handler string, metrics *Metrics) {
+	metrics.malformed.WithLabelValues(handler).Inc()
+	klog.InfoS("Request refused", "path", r.URL.Path, "remote", r.RemoteAddr, "code", f.code, "reason", f.message)
+	http.Error(w, f.message, f.code)
+}
+
 func refuse(code int, format string, args ...any) *refusal {
 	return &refusal{code, fmt.Sprintf(format, args...)}
 }
 
-// readReview reads one AdmissionReview of admission.k8s.io/v1 with its request.
-// Unknown fields pass, since a newer API server may send them; doubled ones do not.
-func readReview(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionRequest, *refusal) {
+// checkHead says what is wrong with a request before its body is read.
+func checkHead(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, refuse(http.StatusMethodNotAllowed, "method %s is not allowed: send an AdmissionReview by POST", r.Method)
+		return refuse(http.StatusMethodNotAllowed, "method %s is not allowed: send an AdmissionReview by POST", r.Method)
 	}
 	contentType := r.Header.Get("Content-Type")
 	if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "application/json" {
-		return nil, refuse(http.StatusUnsupportedMediaType, "content type %q is not application/json", contentType)
+		return refuse(http.StatusUnsupportedMediaType, "content type %q is not application/json", contentType)
 	}
 	if r.ContentLength > maxBody {
-		return nil, tooLarge()
+		return tooLarge()
 	}
-	body, err := readBody(w, r)
-	var sizeErr *http.MaxBytesError
-	switch {
-	case errors.As(err, &sizeErr):
-		return nil, tooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive in time")
-	case err != nil:
-		return nil, refuse(http.StatusBadRequest, "read body: %v", err)
-	}
+	return nil
+}
+
+// decodeReview reads one AdmissionReview of admission.k8s.io/v1 with its request.
+// Unknown fields pass, since a newer API server may send them; doubled ones do not.
+func decodeReview(body []byte) (*admissionv1.AdmissionRequest, *refusal) {
 	review := &admissionv1.AdmissionReview{}
 	strict, err := kjson.UnmarshalStrict(body, review, kjson.DisallowDuplicateFields)
 	if err := errors.Join(append(strict, err)...); err != nil {
@@ -70,16 +70,6 @@ func readReview(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionR
 		return nil, refuse(http.StatusBadRequest, "the AdmissionReview's request has no uid")
 	}
 	return review.Request, nil
-}
-
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	// One allocation of the right size where the client names it.
-	var buffer bytes.Buffer
-	if r.ContentLength > 0 {
-		buffer.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	_, err := io.Copy(&buffer, http.MaxBytesReader(w, r.Body, maxBody))
-	return buffer.Bytes(), err
 }
 
 func tooLarge() *refusal {

@@ -40,22 +40,24 @@ type Options struct {
 
 // NewHandler serves reviews, health and metrics.
 func NewHandler(o Options) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle(MutatePath, o.reviews("mutate", o.Admission.Mutate))
-	mux.Handle(ValidatePath, o.reviews("validate", o.Admission.Validate))
+	mux, memory := http.NewServeMux(), newMemory()
+	mux.Handle(MutatePath, o.reviews("mutate", o.Admission.Mutate, memory))
+	mux.Handle(ValidatePath, o.reviews("validate", o.Admission.Validate, memory))
 	mux.Handle(MetricsPath, o.MetricsHandler)
 	healthz.InstallLivezHandler(mux, o.Live...)
 	healthz.InstallReadyzHandler(mux, o.Ready...)
 	return withPanicRecovery(withDeadlines(mux, o.RequestTimeout), o.Metrics)
 }
 
-// reviews puts the API server's filters before a handler of AdmissionReviews.
-func (o Options) reviews(name string, decide decideFunc) http.Handler {
+// reviews puts the API server's filters, and ours, before a handler of
+// AdmissionReviews: deadline, client certificate, intake, number in flight.
+func (o Options) reviews(name string, decide decideFunc, memory memory) http.Handler {
 	var handler http.Handler = &reviewHandler{name, decide, o.Metrics}
+	handler = genericfilters.WithMaxInFlightLimit(handler, 0, o.MaxInFlight, nil)
+	handler = &intake{name: name, next: handler, metrics: o.Metrics, memory: memory, sending: map[string]int{}}
 	if o.ClientCertificates != nil {
 		handler = withClientCertificate(handler, o.ClientCertificates)
 	}
-	handler = genericfilters.WithMaxInFlightLimit(handler, 0, o.MaxInFlight, nil)
 	notLongRunning := func(*http.Request, *apirequest.RequestInfo) bool { return false }
 	codecs := serializer.NewCodecFactory(runtime.NewScheme())
 	handler = endpointfilters.WithRequestDeadline(handler, nil, nil, notLongRunning, codecs, o.RequestTimeout)

@@ -283,6 +283,54 @@ func TestServerEndsStallingClients(t *testing.T) {
 	})
 }
 
+// TestServerSlowClientsTakeNoPlaces: clients who do not send what they declare keep
+// nobody else waiting, neither with many small bodies nor with a few large ones.
+func TestServerSlowClientsTakeNoPlaces(t *testing.T) {
+	s := serve(t, func(o *Options, _ *server.SecureServingInfo) { o.MaxInFlight = 1 })
+	for _, length := range []int{100, 100, 100, maxBody, maxBody, maxBody} {
+		connection, err := tls.Dial("tcp", s.address, &tls.Config{RootCAs: s.roots, NextProtos: []string{"http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: bulkhead\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{", ValidatePath, length)
+	}
+	// All of them have been taken in: the third large one waits for its turn.
+	body := reviewJSON(t, newRequest(podCreate, "alice", podJSON(t, podShapes["smallest"]), nil))
+	for range 20 {
+		if code, text := s.post(t, ValidatePath, "application/json", body); code != http.StatusOK {
+			t.Fatalf("code %d: %s", code, text)
+		}
+	}
+}
+
+func TestServerBoundsBodiesPerClient(t *testing.T) {
+	s := serve(t, unchanged)
+	for range bodiesPerClient {
+		connection, err := tls.Dial("tcp", s.address, &tls.Config{RootCAs: s.roots, NextProtos: []string{"http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: bulkhead\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", ValidatePath)
+	}
+	body := reviewJSON(t, newRequest(podCreate, "alice", podJSON(t, podShapes["smallest"]), nil))
+	deadline := time.Now().Add(bodyTimeout)
+	for code := 0; code != http.StatusTooManyRequests; {
+		if time.Now().After(deadline) {
+			t.Fatal("one client may send any number of bodies at a time")
+		}
+		code, _ = s.post(t, ValidatePath, "application/json", body)
+	}
+	// The bodies that never come end, and make room.
+	for code := 0; code != http.StatusOK; {
+		if time.Now().After(deadline.Add(2 * bodyTimeout)) {
+			t.Fatal("bodies that never come keep their places")
+		}
+		code, _ = s.post(t, ValidatePath, "application/json", body)
+	}
+}
+
 // evaluate is an engine that does what the test needs.
 type evaluate func(context.Context) error
 
