@@ -17,6 +17,19 @@ import (
 // maxStrictErrors is where the decoder stops telling of unknown fields.
 const maxStrictErrors = 100
 
+// maxPod bounds a pod, as JSON, that the rules are asked about: their time grows with
+// what they find, to seconds for a pod of a megabyte (threat A1). Annotations alone
+// may have 256 KiB.
+const maxPod = 512 << 10
+
+func tooLargePod() rego.Violation {
+	return rego.Violation{
+		ID:      "pod-too-large",
+		Message: fmt.Sprintf("the pod has more than %d KiB as JSON", maxPod>>10),
+		Remedy:  "move data into ConfigMaps or Secrets, or containers into more pods",
+	}
+}
+
 // podObject is a pod of a request.
 type podObject struct {
 	// raw is the pod as it came; patches apply to it.

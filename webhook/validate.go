@@ -8,6 +8,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/rego"
@@ -142,6 +143,9 @@ func (q *question) violations(ctx context.Context, level v1alpha1.Level) ([]rego
 	if q.old != nil {
 		in.OldObject = q.old.raw
 	}
+	if len(q.object.raw) > maxPod {
+		return []rego.Violation{tooLargePod()}, nil
+	}
 	violations, err := q.of(ctx, q.object, in)
 	if err != nil || q.old == nil || len(violations) == 0 {
 		return violations, err
@@ -166,7 +170,8 @@ func (q *question) of(ctx context.Context, object *podObject, in rego.Input) ([]
 }
 
 func without(violations, others []rego.Violation) []rego.Violation {
-	return slices.DeleteFunc(violations, func(v rego.Violation) bool { return slices.Contains(others, v) })
+	known := sets.New(others...)
+	return slices.DeleteFunc(violations, known.Has)
 }
 
 func regoRequest(request *admissionv1.AdmissionRequest) rego.Request {

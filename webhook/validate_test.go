@@ -237,6 +237,36 @@ func TestValidateEphemeralContainers(t *testing.T) {
 	}
 }
 
+// TestValidateLargePod: what is too large is refused, and hides nothing from an
+// update.
+func TestValidateLargePod(t *testing.T) {
+	a := newTestAdmission(t)
+	filled := func(pod []byte, size int) []byte {
+		value, err := json.Marshal(map[string]string{"filler": strings.Repeat("x", size)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		larger, err := apply([]operation{{Op: "add", Path: "/metadata/annotations", Value: json.RawMessage(value)}}, pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return larger
+	}
+	good := mutated(t, a, "alice", podJSON(t, podShapes["smallest"]))
+	if d := a.Validate(t.Context(), newRequest(podCreate, "alice", filled(good, maxPod/2), nil)); !d.allowed {
+		t.Errorf("half of the limit: %s", d.message)
+	}
+	large := filled(good, maxPod)
+	for name, d := range map[string]decision{
+		"create": a.Validate(t.Context(), newRequest(podCreate, "alice", large, nil)),
+		"update": a.Validate(t.Context(), newRequest(podUpdate, "alice", filled(good, maxPod+1), large)),
+	} {
+		if d.allowed || !cmp.Equal(d.rules, []string{"pod-too-large"}) {
+			t.Errorf("%s: allowed %t, rules %q: %s", name, d.allowed, d.rules, d.message)
+		}
+	}
+}
+
 func TestValidateConnect(t *testing.T) {
 	a := newTestAdmission(t)
 	for name, test := range map[string]struct {
