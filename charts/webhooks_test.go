@@ -71,8 +71,8 @@ func TestWebhooks(t *testing.T) {
 		Values: []string{"bulkhead-system", "cert-manager", "kube-system", "monitoring"},
 	}}}
 	found := hooks(t, "config: {exempt: {namespaces: [monitoring, cert-manager, kube-system]}}")
-	if len(found) != 3 {
-		t.Errorf("%d webhooks, want 3", len(found))
+	if len(found) != 4 {
+		t.Errorf("%d webhooks, want 4", len(found))
 	}
 	for name, want := range map[string]struct {
 		path     string
@@ -92,8 +92,13 @@ func TestWebhooks(t *testing.T) {
 			"UPDATE pods/ephemeralcontainers Namespaced",
 			"UPDATE pods/resize Namespaced",
 		}},
+		"bindings.validate.bulkhead.dev": {"/validate", admissionv1.Fail, exempt, []string{
+			"CREATE bindings Namespaced",
+			"CREATE pods/binding Namespaced",
+		}},
 		"tenants.validate.bulkhead.dev": {"/validate", admissionv1.Ignore, nil, []string{
 			"CREATE bulkhead.dev/tenants Cluster",
+			"DELETE bulkhead.dev/tenants Cluster",
 			"UPDATE bulkhead.dev/tenants Cluster",
 		}},
 	} {

@@ -138,6 +138,8 @@ func newRequest(r route, namespace string, object, old []byte) *admissionv1.Admi
 		kind = "PodAttachOptions"
 	case r.resource == "tenants":
 		kind = "Tenant"
+	case r == podBinding, r == binding:
+		kind = "Binding"
 	}
 	return &admissionv1.AdmissionRequest{
 		UID:         "11111111-2222-3333-4444-555555555555",

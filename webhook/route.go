@@ -28,8 +28,11 @@ var (
 	podResize    = route{"", "v1", "pods", "resize", admissionv1.Update}
 	podExec      = route{"", "v1", "pods", "exec", admissionv1.Connect}
 	podAttach    = route{"", "v1", "pods", "attach", admissionv1.Connect}
+	podBinding   = route{"", "v1", "pods", "binding", admissionv1.Create}
+	binding      = route{"", "v1", "bindings", "", admissionv1.Create} // the older way
 	tenantCreate = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Create}
 	tenantUpdate = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Update}
+	tenantDelete = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Delete}
 )
 
 func routeOf(request *admissionv1.AdmissionRequest) route {
@@ -48,7 +51,8 @@ func resourceOf(request *admissionv1.AdmissionRequest) string {
 // known tells whether the route is one of ours.
 func known(r route) bool {
 	switch r {
-	case podCreate, podUpdate, podEphemeral, podResize, podExec, podAttach, tenantCreate, tenantUpdate:
+	case podCreate, podUpdate, podEphemeral, podResize, podExec, podAttach, podBinding, binding,
+		tenantCreate, tenantUpdate, tenantDelete:
 		return true
 	}
 	return false

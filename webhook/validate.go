@@ -24,8 +24,12 @@ func (a *Admission) Validate(ctx context.Context, request *admissionv1.Admission
 		return a.validatePod(ctx, request)
 	case podExec, podAttach:
 		return a.validateConnect(ctx, request)
+	case podBinding, binding:
+		return a.validateBinding(ctx, request)
 	case tenantCreate, tenantUpdate:
 		return a.validateTenant(request)
+	case tenantDelete:
+		return a.decideTenant(request, nil)
 	default:
 		return unknownRoute(request)
 	}

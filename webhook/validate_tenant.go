@@ -31,17 +31,22 @@ func (a *Admission) validateTenant(request *admissionv1.AdmissionRequest) decisi
 			return allow()
 		}
 	}
-	t := terms{enforcement: v1alpha1.Enforce}
-	if !a.isAdministrator(request.UserInfo) {
-		return t.decide([]finding{{"tenant-administrators", fmt.Sprintf(
-			"tenant-administrators: user %s is not among the configuration's administrators; ask one of them",
-			request.UserInfo.Username)}}, nil)
-	}
 	var findings []finding
 	for _, problem := range a.tenants.Problems(tenant) {
 		findings = append(findings, finding{"tenant-invalid", fmt.Sprintf("tenant-invalid: %s; correct the Tenant", problem.Err)})
 	}
-	return t.decide(findings, nil)
+	return a.decideTenant(request, findings)
+}
+
+// decideTenant refuses the findings, and whoever is no administrator: a Tenant that
+// is deleted leaves its namespaces without firewalls.
+func (a *Admission) decideTenant(request *admissionv1.AdmissionRequest, findings []finding) decision {
+	if !a.isAdministrator(request.UserInfo) {
+		findings = []finding{{"tenant-administrators", fmt.Sprintf(
+			"tenant-administrators: user %s is not among the configuration's administrators; ask one of them",
+			request.UserInfo.Username)}}
+	}
+	return terms{enforcement: v1alpha1.Enforce}.decide(findings, nil)
 }
 
 func decodeTenant(request *admissionv1.AdmissionRequest, raw []byte) (*v1alpha1.Tenant, error) {

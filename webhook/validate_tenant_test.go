@@ -67,6 +67,16 @@ func TestValidateTenant(t *testing.T) {
 			t.Errorf("allowed %t: %s", d.allowed, d.message)
 		}
 	})
+	t.Run("delete", func(t *testing.T) {
+		for user, allowed := range map[string]bool{"anna": true, "mallory": false} {
+			request := newRequest(tenantDelete, "", nil, tenantJSON(t, "alice", good))
+			request.UserInfo.Username = user
+			d := newTestAdmission(t, onlyAdministrators).Validate(t.Context(), request)
+			if d.allowed != allowed || !allowed && !strings.Contains(d.message, "tenant-administrators: user mallory") {
+				t.Errorf("%s: allowed %t: %s", user, d.allowed, d.message)
+			}
+		}
+	})
 	t.Run("no object", func(t *testing.T) {
 		if d := newTestAdmission(t).Validate(t.Context(), newRequest(tenantCreate, "", nil, nil)); d.allowed {
 			t.Error("allowed")

@@ -324,6 +324,33 @@ func TestUpdateOfNothingThatRulesJudge(t *testing.T) {
 	}
 }
 
+func TestValidateBinding(t *testing.T) {
+	a := newTestAdmission(t)
+	for name, test := range map[string]struct {
+		route     route
+		namespace string
+		metadata  string
+		allowed   bool
+		warned    bool
+	}{
+		"the scheduler's":       {podBinding, "alice", `{name: a}`, true, false},
+		"labels of the node's":  {podBinding, "alice", `{name: a, labels: {topology.kubernetes.io/zone: z}}`, true, false},
+		"annotations":           {podBinding, "alice", `{name: a, annotations: {container.apparmor.security.beta.kubernetes.io/app: unconfined}}`, false, false},
+		"annotations, old way":  {binding, "alice", `{name: a, annotations: {k8s.v1.cni.cncf.io/networks: x}}`, false, false},
+		"annotations, exempt":   {podBinding, "kube-system", `{name: a, annotations: {a: b}}`, true, false},
+		"annotations, unowned":  {podBinding, "nobody", `{name: a, annotations: {a: b}}`, true, true},
+		"annotations of no map": {podBinding, "alice", `{name: a, annotations: [a]}`, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := newRequest(test.route, test.namespace, toJSON(t, "{apiVersion: v1, kind: Binding, metadata: "+test.metadata+", target: {name: node}}"), nil)
+			d := a.Validate(t.Context(), request)
+			if d.allowed != test.allowed || (len(d.warnings) > 0) != test.warned {
+				t.Errorf("allowed %t, warnings %q: %s", d.allowed, d.warnings, d.message)
+			}
+		})
+	}
+}
+
 func TestExemptUser(t *testing.T) {
 	request := newRequest(podCreate, "alice", podJSON(t, experiment8), nil)
 	request.UserInfo.Username = "system:serviceaccount:ops:builder"
