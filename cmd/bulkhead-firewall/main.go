@@ -1,3 +1,5 @@
+//go:build linux
+
 // Bulkhead-firewall is the sidecar: it holds the rules of one pod. It is injected
 // twice, as an init container that brings the rules in and exits, and as a native
 // sidecar that keeps them there.

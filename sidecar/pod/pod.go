@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package pod reads what the rules need to know of the pod that the sidecar runs
 // in, from the kernel by netlink: nothing that a tenant could have written.
 package pod

@@ -108,15 +108,24 @@ func (b builder) from(pass, nodeChain string) []Rule {
 			Rule{b.family.icmp(redirect), drop, "P5: redirects from pods"},
 		)
 	}
-	if b.config.Egress.Metadata == config.Deny {
-		rules = append(rules, Rule{match("-s", single(b.family.metadata())), drop, "P13: metadata service"})
-	} else {
-		rules = append(rules, Rule{match("-s", single(b.family.metadata())), pass, "egress.metadata: allowed"})
-	}
+	rules = append(rules, b.metadata("-s", pass)...)
 	for _, node := range slices.Concat(singles(b.gateways), b.family.prefixes(b.config.Nodes)) {
 		rules = append(rules, Rule{match("-s", node), "-g " + nodeChain, "S2: node or gateway, only what probes need"})
 	}
 	return append(rules, b.ranges("-s", "src", pass)...)
+}
+
+// metadata judges the metadata services: dropped, or allowed as the target says.
+func (b builder) metadata(direction, allowed string) []Rule {
+	var rules []Rule
+	for _, service := range b.family.metadata() {
+		rule := Rule{match(direction, service), drop, "P13: metadata service"}
+		if b.config.Egress.Metadata == config.Allow {
+			rule = Rule{rule.Match, allowed, "egress.metadata: allowed"}
+		}
+		rules = append(rules, rule)
+	}
+	return rules
 }
 
 // fromNode judges what comes from a node. Nodes are trusted, but what they
@@ -145,11 +154,7 @@ func (b builder) to() []Rule {
 	if b.family == IPv6 {
 		rules = append(rules, b.neighbours(accept)...)
 	}
-	metadata := Rule{match("-d", single(b.family.metadata())), drop, "P13: metadata service"}
-	if b.config.Egress.Metadata == config.Allow {
-		metadata = Rule{metadata.Match, accept, "egress.metadata: allowed"}
-	}
-	rules = append(rules, metadata)
+	rules = append(rules, b.metadata("-d", accept)...)
 	rules = append(rules, Rule{"-p udp -m multiport --dports 4789,8472,6081", drop, "P6: VXLAN or Geneve for a node to unpack"})
 	for _, protocol := range []int{4, 41, 47} {
 		rules = append(rules, Rule{fmt.Sprintf("-p %d", protocol), drop, "P6: a tunnel (IPIP, 6in4, GRE) for a node to unpack"})

@@ -60,12 +60,23 @@ func (f Family) loopback() netip.Prefix {
 	return netip.MustParsePrefix("127.0.0.0/8")
 }
 
-// metadata is the address of the cloud's metadata service (P13).
-func (f Family) metadata() netip.Addr {
+// metadata are the addresses of the clouds' metadata services (P13): what most
+// clouds use, the credentials of tasks and pods on AWS (169.254.170.2 and .23,
+// fd00:ec2::23), Azure's WireServer, Alibaba Cloud, Google Cloud's IPv6.
+func (f Family) metadata() []netip.Prefix {
 	if f == IPv6 {
-		return netip.MustParseAddr("fd00:ec2::254")
+		return []netip.Prefix{
+			netip.MustParsePrefix("fd00:ec2::254/128"),
+			netip.MustParsePrefix("fd00:ec2::23/128"),
+			netip.MustParsePrefix("fd20:ce::254/128"),
+		}
 	}
-	return netip.MustParseAddr("169.254.169.254")
+	return []netip.Prefix{
+		netip.MustParsePrefix("169.254.169.254/32"),
+		netip.MustParsePrefix("169.254.170.0/24"),
+		netip.MustParsePrefix("168.63.129.16/32"),
+		netip.MustParsePrefix("100.100.100.200/32"),
+	}
 }
 
 // groups are the addresses that reach more than one neighbour.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package watch says that something changed which the firewall rests on: the
 // rules (nftables' events, which iptables-nft raises too) or the pod's addresses
 // and routes. It does not say what: whoever is woken looks for itself. Changes of

@@ -33,7 +33,7 @@ func TestTamperingIsRepaired(t *testing.T) {
 		"IPv6 rules flushed":          {command: "ip6tables-nft -F", says: "IPv6 INPUT begins with nothing"},
 		"chain flushed":               {command: "iptables-nft -F BULKHEAD-INPUT", says: "IPv4 BULKHEAD-INPUT lacks rule 1"},
 		"jump deleted":                {command: "iptables-nft -D OUTPUT 1", says: "IPv4 OUTPUT begins with nothing"},
-		"deny rule deleted":           {command: "iptables-nft -D BULKHEAD-INPUT 8", opens: true, says: "IPv4 BULKHEAD-INPUT has as rule 8"},
+		"deny rule deleted":           {command: `iptables-nft -D BULKHEAD-INPUT -s 172.16.0.0/16 -m comment --comment "P1 P9: another tenant, by the address alone" -j DROP`, opens: true, says: "IPv4 BULKHEAD-INPUT"},
 		"policy opened":               {command: "iptables-nft -P INPUT ACCEPT", says: "IPv4 INPUT has the policy ACCEPT"},
 		"policy opened, then flushed": {command: "iptables-nft -P INPUT ACCEPT; iptables-nft -F", opens: true, says: "IPv4 INPUT"},
 		"accept in front of the jump": {command: "iptables-nft -I INPUT 1 -j ACCEPT", opens: true, says: "IPv4 INPUT begins with -j ACCEPT", stays: "-A INPUT -j ACCEPT\n"},
