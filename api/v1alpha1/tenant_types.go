@@ -200,8 +200,9 @@ type TenantStatus struct {
 	//
 	// +optional
 	ProtectedPods int32 `json:"protectedPods"`
-	// conditions: Ready, false with a reason when the tenant's pods cannot be
-	// admitted (Conflict, InvalidAddressing).
+	// conditions: Ready, with the reason Admitting, or false with a reason when
+	// the tenant's pods cannot be admitted (Conflict, InvalidAddressing,
+	// InvalidSpec).
 	//
 	// +optional
 	// +listType=map
