@@ -63,15 +63,9 @@ func (a *Admission) Mutate(ctx context.Context, request *admissionv1.AdmissionRe
 	default:
 		return unknownRoute(request)
 	}
-	if d, ok := a.exempts(request); ok {
-		return d
-	}
-	object, old, err := decodePods(request)
-	if err != nil {
-		return badRequest("%v", err)
-	}
-	if d, ok := a.exemptsPod(object.pod); ok {
-		return d
+	object, old, settled := a.pods(request)
+	if settled != nil {
+		return *settled
 	}
 	route := routeOf(request)
 	if route != podCreate && route != podEphemeral {

@@ -36,15 +36,9 @@ func (a *Admission) Validate(ctx context.Context, request *admissionv1.Admission
 }
 
 func (a *Admission) validatePod(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	if d, ok := a.exempts(request); ok {
-		return d
-	}
-	object, old, err := decodePods(request)
-	if err != nil {
-		return badRequest("%v", err)
-	}
-	if d, ok := a.exemptsPod(object.pod); ok {
-		return d
+	object, old, settled := a.pods(request)
+	if settled != nil {
+		return *settled
 	}
 	if old != nil {
 		// No rule can find anything new, and a pod must be able to lose a finalizer
@@ -70,6 +64,23 @@ func (a *Admission) validatePod(ctx context.Context, request *admissionv1.Admiss
 		}
 	}
 	return a.judge(ctx, request, object, old, terms)
+}
+
+// pods returns the pod of the request, and the one before an update; or the decision
+// if the configuration exempts it, or it cannot be understood.
+func (a *Admission) pods(request *admissionv1.AdmissionRequest) (object, old *podObject, settled *decision) {
+	if d, ok := a.exempts(request); ok {
+		return nil, nil, &d
+	}
+	object, old, err := decodePods(request)
+	if err != nil {
+		d := badRequest("%v", err)
+		return nil, nil, &d
+	}
+	if d, ok := a.exemptsPod(object.pod); ok {
+		return nil, nil, &d
+	}
+	return object, old, nil
 }
 
 // decodePods returns the pod of the request, and the one before an update.
