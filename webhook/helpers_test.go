@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,17 +174,4 @@ func mutated(t testing.TB, a *Admission, namespace string, pod []byte) []byte {
 		t.Fatal(err)
 	}
 	return patched
-}
-
-func equalJSON(t testing.TB, a, b []byte) bool {
-	t.Helper()
-	var x, y any
-	for data, target := range map[*[]byte]*any{&a: &x, &b: &y} {
-		if err := json.Unmarshal(*data, target); err != nil {
-			t.Fatal(err)
-		}
-	}
-	xs, _ := json.Marshal(x)
-	ys, _ := json.Marshal(y)
-	return string(xs) == string(ys)
 }
