@@ -24,7 +24,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/watch"
 )
 
-const usage = `Usage: bulkhead-firewall COMMAND
+const usage = `Usage: bulkhead-firewall COMMAND [` + outside + `]
 
 Holds the firewall of the pod whose network namespace it runs in. It needs uid 0,
 NET_ADMIN and NET_RAW, and reads its configuration from the environment variable
@@ -35,8 +35,17 @@ Commands:
   run       the same, then watch and repair them until SIGTERM; they stay
   version   print the version
 
+` + outside + ` says that the network namespace which the program finds itself in is
+meant, though it is not the first process of a container: without it init and run
+touch nothing there, for the namespace may be a machine's.
+
 Exit status: 0 done, 1 failed (all traffic is then dropped), 2 wrong usage.
 `
+
+// outside lets init and run work outside a container, as tests do in network
+// namespaces of their own. In a pod nobody can set it: the containers' arguments are
+// compared with what the webhook injects.
+const outside = "--outside-a-pod"
 
 const (
 	// interval is how soon an altered ipset is found, which no event tells.
@@ -54,7 +63,8 @@ func main() {
 
 // start runs a command and returns the exit status.
 func start(args []string, stdout, stderr io.Writer) int {
-	if len(args) != 1 {
+	anywhere := len(args) == 2 && args[1] == outside
+	if len(args) != 1 && !anywhere {
 		fmt.Fprint(stderr, usage)
 		return 2
 	}
@@ -64,10 +74,14 @@ func start(args []string, stdout, stderr io.Writer) int {
 		_, err = fmt.Fprint(stdout, usage)
 	case "version":
 		_, err = fmt.Fprintln(stdout, version)
-	case "init":
-		err = protect(stderr, false)
-	case "run":
-		err = protect(stderr, true)
+	case "init", "run":
+		// The first process of its PID namespace, as every container's is unless the
+		// pod shares one, which is refused (threat D5).
+		if os.Getpid() != 1 && !anywhere {
+			fmt.Fprintf(stderr, "bulkhead-firewall: this is not the first process of a container, and the firewall would be that of the machine or of whoever's network namespace this is; %s if that is meant\n", outside)
+			return 2
+		}
+		err = protect(stderr, args[0] == "run")
 	default:
 		fmt.Fprintf(stderr, "bulkhead-firewall: unknown command %q\n%s", args[0], usage)
 		return 2

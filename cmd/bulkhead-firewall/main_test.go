@@ -20,6 +20,8 @@ func TestUsage(t *testing.T) {
 		"unknown command":    {[]string{"start"}, 2, "", `unknown command "start"`},
 		"unknown flag":       {[]string{"--once"}, 2, "", `unknown command "--once"`},
 		"argument too much":  {[]string{"init", "now"}, 2, "", "Usage:"},
+		"init outside a pod": {[]string{"init"}, 2, "", "not the first process of a container"},
+		"run outside a pod":  {[]string{"run"}, 2, "", "not the first process of a container"},
 		"flag after command": {[]string{"run", "--help"}, 2, "", "Usage:"},
 	}
 	for name, test := range cases {
