@@ -84,7 +84,7 @@ func testFirewallRuns(t *testing.T, files rootfs) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := chroot(t, root, []string{config.EnvVar + "=" + encoded}, "/bulkhead-firewall", "init"); err != nil {
+		if out, err := chroot(t, root, []string{config.EnvVar + "=" + encoded}, "/bulkhead-firewall", "init", "--outside-a-pod"); err != nil {
 			t.Fatalf("init with egress %s: %v\n%s", c.Egress.External, err, out)
 		}
 		for _, save := range []string{"iptables-save", "ip6tables-save"} {

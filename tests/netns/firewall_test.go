@@ -24,7 +24,7 @@ func command(t testing.TB, c *config.Config, subcommand string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+net_admin,+net_raw", built, subcommand)
+	cmd := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+net_admin,+net_raw", built, subcommand, "--outside-a-pod")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), config.EnvVar + "=" + text}
 	return cmd
 }
