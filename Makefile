@@ -6,7 +6,7 @@ SHELL       := bash
 ROOT    := $(CURDIR)
 BIN     := $(ROOT)/.cache/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-TESTBED := go -C $(ROOT)/tests/testbed run ./cmd/testbed
+TESTBED := $(BIN)/testbed
 
 # Tools, pinned; each is built once from its module into .cache/bin. helm's
 # version stands in tests/testbed/build.
@@ -39,7 +39,7 @@ demo: image ## a real cluster, five of the thesis' attacks without and with Bulk
 	@$(TESTBED) demo
 
 .PHONY: test
-test: test-rego test-go test-e2e ## everything: Go, Rego, chart, network namespaces, real cluster (root for all of it)
+test: lint test-rego test-go test-e2e ## everything: lint, Go, Rego, chart, network namespaces, real cluster (root for all of it)
 
 .PHONY: test-go
 test-go: packages helm ## Go tests with the race detector: units, real iptables, images, chart
@@ -67,11 +67,15 @@ up: image ## a cluster with Bulkhead in it to try things in, until Ctrl-C (root)
 	@$(TESTBED) up
 
 .PHONY: down
-down: ## remove what a crashed demo or test left behind
+down: testbed ## remove what a crashed demo or test left behind
 	@$(TESTBED) down
 
+.PHONY: testbed
+testbed:
+	@go -C tests/testbed build -o $(BIN)/testbed ./cmd/testbed
+
 .PHONY: packages
-packages:
+packages: testbed
 	@if [ "$$(id -u)" = 0 ]; then $(TESTBED) packages; fi
 
 .PHONY: lint
@@ -109,6 +113,6 @@ distclean: clean
 
 # The test bed builds helm with its own tools; the chart's tests look for it here.
 .PHONY: helm
-helm:
+helm: testbed
 	@$(TESTBED) build
 	@mkdir -p $(BIN) && ln -sf ../testbed/$$(cd .cache/testbed && ls -t helm-* | head -n 1) $(BIN)/helm

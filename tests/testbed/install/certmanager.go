@@ -39,7 +39,7 @@ func CertManager(ctx context.Context, c *cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", "bulkhead-testbed-")
+	work, err := os.MkdirTemp(filepath.Dir(c.KubectlPath()), "cert-manager-")
 	if err != nil {
 		return err
 	}

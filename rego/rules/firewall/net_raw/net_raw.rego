@@ -8,8 +8,7 @@
 #   added back, in any spelling. A user namespace changes nothing: NET_RAW in it is valid
 #   for the pod's own network.
 #
-#   The webhook adds NET_RAW to the list by itself. At level privileged a tenant may still
-#   run privileged containers, which have all capabilities whatever they drop.
+#   The webhook adds NET_RAW to the list by itself.
 #
 #   Restricted fields:
 #   - spec.containers[*].securityContext.capabilities.drop

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/experiments"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
@@ -41,6 +42,25 @@ func demo(ctx context.Context, s settings) error {
 	return nil
 }
 
+// hints are what a person needs in another terminal: paths of the kubeconfig, kubectl
+// and helm, and the image of pods to try things with.
+const hints = `
+In another terminal:
+
+export KUBECONFIG=%s
+alias kubectl=%s
+alias helm=%s
+
+The namespaces are alice's and bob's. For example:
+
+kubectl run server -n alice --image %[4]s --image-pull-policy IfNotPresent --command -- busybox httpd -f -p 8080 -h /etc
+kubectl run client -n bob --image %[4]s --image-pull-policy IfNotPresent --command -- busybox sleep 1d
+kubectl get pods -A -o wide
+kubectl exec -n bob client -- timeout 3 wget -qO- http://ADDRESS:8080/hostname
+helm get values bulkhead -n bulkhead-system
+
+Ctrl-C ends the cluster.`
+
 func up(ctx context.Context, s settings) (err error) {
 	if !s.bare {
 		if err := install.CheckArchives(s.repository); err != nil {
@@ -55,8 +75,7 @@ func up(ctx context.Context, s settings) (err error) {
 	if err := s.furnish(ctx, c); err != nil {
 		return err
 	}
-	s.log.Printf("\nThe namespaces alice and bob and the image %s are there to try things with.", image.ProbeName)
-	s.log.Printf("\nexport KUBECONFIG=%s\nalias kubectl=%s\n\nCtrl-C ends the cluster.", c.Kubeconfig(), c.KubectlPath())
+	s.log.Printf(hints, c.Kubeconfig(), c.KubectlPath(), c.Binary(build.Helm), image.ProbeName)
 	<-ctx.Done()
 	s.log.Printf("")
 	return nil
