@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -304,30 +305,33 @@ func TestServerSlowClientsTakeNoPlaces(t *testing.T) {
 	}
 }
 
-func TestServerBoundsBodiesPerClient(t *testing.T) {
-	s := serve(t, unchanged)
+// TestIntakeBoundsBodiesPerClient: one client has its places, and takes no other's.
+func TestIntakeBoundsBodiesPerClient(t *testing.T) {
+	i := &intake{metrics: NewMetrics(metrics.NewKubeRegistry()), memory: newMemory(), sending: map[string]int{}}
 	for range bodiesPerClient {
-		connection, err := tls.Dial("tcp", s.address, &tls.Config{RootCAs: s.roots, NextProtos: []string{"http/1.1"}})
-		if err != nil {
-			t.Fatal(err)
+		if !i.begin("10.0.0.1") {
+			t.Fatal("refused within the bound")
 		}
-		defer connection.Close()
-		fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: bulkhead\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", ValidatePath)
 	}
-	body := reviewJSON(t, newRequest(podCreate, "alice", podJSON(t, podShapes["smallest"]), nil))
-	deadline := time.Now().Add(bodyTimeout)
-	for code := 0; code != http.StatusTooManyRequests; {
-		if time.Now().After(deadline) {
-			t.Fatal("one client may send any number of bodies at a time")
-		}
-		code, _ = s.post(t, ValidatePath, "application/json", body)
+	request := httptest.NewRequest(http.MethodPost, ValidatePath, strings.NewReader("{}"))
+	request.Header.Set("Content-Type", "application/json")
+	request.RemoteAddr = "10.0.0.1:1"
+	answer := httptest.NewRecorder()
+	if i.ServeHTTP(answer, request); answer.Code != http.StatusTooManyRequests || answer.Header().Get("Retry-After") == "" {
+		t.Errorf("one more: code %d, header %v", answer.Code, answer.Header())
 	}
-	// The bodies that never come end, and make room.
-	for code := 0; code != http.StatusOK; {
-		if time.Now().After(deadline.Add(2 * bodyTimeout)) {
-			t.Fatal("bodies that never come keep their places")
-		}
-		code, _ = s.post(t, ValidatePath, "application/json", body)
+	if !i.begin("10.0.0.2") {
+		t.Error("another client is refused")
+	}
+	i.end("10.0.0.1")
+	if !i.begin("10.0.0.1") {
+		t.Error("a place that is left stays taken")
+	}
+	for range bodiesPerClient {
+		i.end("10.0.0.1")
+	}
+	if i.end("10.0.0.2"); len(i.sending) != 0 {
+		t.Errorf("clients that are gone are remembered: %v", i.sending)
 	}
 }
 
