@@ -51,6 +51,15 @@ type terms struct {
 	level, warnLevel v1alpha1.Level
 }
 
+// admitUnlessExempt is admit for requests whose namespace and user alone can exempt
+// them.
+func (a *Admission) admitUnlessExempt(ctx context.Context, request *admissionv1.AdmissionRequest) (terms, *decision) {
+	if d, ok := a.exempts(request); ok {
+		return terms{}, &d
+	}
+	return a.admit(ctx, request)
+}
+
 // admit finds the terms of a request, or the decision where there is nothing more
 // to ask. It may read the cluster live: ask what needs no tenant before.
 func (a *Admission) admit(ctx context.Context, request *admissionv1.AdmissionRequest) (terms, *decision) {

@@ -95,20 +95,18 @@ func (s *testServer) url(path string) string { return "https://" + s.address + p
 func (s *testServer) post(t testing.TB, path, contentType string, body []byte) (int, string) {
 	t.Helper()
 	answer, err := s.client.Post(s.url(path), contentType, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
+	return read(t, answer, err)
 }
 
 func (s *testServer) get(t testing.TB, path string) (int, string) {
 	t.Helper()
 	answer, err := s.client.Get(s.url(path))
+	return read(t, answer, err)
+}
+
+// read returns an answer's code and body.
+func read(t testing.TB, answer *http.Response, err error) (int, string) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

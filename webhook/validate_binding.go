@@ -18,10 +18,7 @@ import (
 // pod was admitted (threat L18). No scheduler of Kubernetes sets any; labels, which
 // no rule reads, the API server itself adds.
 func (a *Admission) validateBinding(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	if d, ok := a.exempts(request); ok {
-		return d
-	}
-	terms, settled := a.admit(ctx, request)
+	terms, settled := a.admitUnlessExempt(ctx, request)
 	if settled != nil {
 		return *settled
 	}

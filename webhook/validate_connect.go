@@ -14,10 +14,7 @@ import (
 // container name means an ordinary container to the API server, and the sidecar's
 // are none (threat L5).
 func (a *Admission) validateConnect(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	if d, ok := a.exempts(request); ok {
-		return d
-	}
-	terms, settled := a.admit(ctx, request)
+	terms, settled := a.admitUnlessExempt(ctx, request)
 	if settled != nil {
 		return *settled
 	}
