@@ -10,6 +10,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
+// sidecarVolume is the name of the sidecar's volume, as in lib/sidecar.
+const sidecarVolume = "bulkhead-token"
+
 // document is the query's input, described by schema/input.json, while it is built.
 type document struct {
 	shape  *shape
@@ -30,17 +33,22 @@ func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 	}
 	object := d.decode("object", in.Object)
 	d.add("object", object)
-	sidecar := map[string]any{"found": firstTwo(object)}
+	sidecar, volumes := map[string]any{"found": firstTwo(object)}, map[string]any{"found": sidecarVolumes(object)}
 	if in.Request.Operation == Update {
 		oldObject := d.decode("oldObject", in.OldObject)
 		d.add("oldObject", oldObject)
-		sidecar["before"] = firstTwo(oldObject)
+		sidecar["before"], volumes["before"] = firstTwo(oldObject), sidecarVolumes(oldObject)
 	}
 	if in.Sidecar != nil {
 		sidecar["expected"] = []any{
 			d.decode("sidecar.init", in.Sidecar.Init),
 			d.decode("sidecar.firewall", in.Sidecar.Firewall),
 		}
+		volumes["expected"] = []any{}
+		if in.Sidecar.Volume != nil {
+			volumes["expected"] = []any{d.decode("sidecar.volume", in.Sidecar.Volume)}
+		}
+		sidecar["volumes"] = volumes
 		d.add("sidecar", sidecar)
 	}
 	return d.value()
@@ -94,6 +102,20 @@ func firstTwo(pod map[string]any) []any {
 	spec, _ := pod["spec"].(map[string]any)
 	containers, _ := spec["initContainers"].([]any)
 	return containers[:min(len(containers), 2)]
+}
+
+// sidecarVolumes returns a pod's volumes of the sidecar's name; more than one is for
+// the rules to refuse.
+func sidecarVolumes(pod map[string]any) []any {
+	spec, _ := pod["spec"].(map[string]any)
+	all, _ := spec["volumes"].([]any)
+	named := []any{}
+	for _, element := range all {
+		if volume, ok := element.(map[string]any); ok && volume["name"] == sidecarVolume {
+			named = append(named, volume)
+		}
+	}
+	return named
 }
 
 func (r Request) term() *ast.Term {

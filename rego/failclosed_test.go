@@ -77,7 +77,7 @@ func TestInputFails(t *testing.T) {
 			in.Request.Operation, in.Object = Connect, json.RawMessage(`{"container":["bulkhead-firewall"]}`)
 		}, "options.container: is of type array, not string"},
 		"half a sidecar": {func(in *Input) { in.Sidecar = &Sidecar{Init: json.RawMessage(`{}`)} }, "sidecar.firewall: decode JSON"},
-		"null sidecar":   {func(in *Input) { in.Sidecar = &Sidecar{json.RawMessage(`null`), json.RawMessage(`{}`)} }, "sidecar.init: is null"},
+		"null sidecar":   {func(in *Input) { in.Sidecar = &Sidecar{Init: json.RawMessage(`null`), Firewall: json.RawMessage(`{}`)} }, "sidecar.init: is null"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := podInput(`{"spec":{}}`)

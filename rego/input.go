@@ -47,9 +47,11 @@ type User struct {
 	Groups []string
 }
 
-// Sidecar holds the two containers that the configuration injects at
-// initContainers[0] and [1], as JSON.
+// Sidecar holds what the configuration injects, as JSON.
 type Sidecar struct {
+	// Init and Firewall are the containers at initContainers[0] and [1].
 	Init     json.RawMessage
 	Firewall json.RawMessage
+	// Volume is the volume that Firewall mounts; nil where none is injected.
+	Volume json.RawMessage
 }

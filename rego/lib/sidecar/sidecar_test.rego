@@ -47,6 +47,36 @@ test_other_mounts if {
 	}
 }
 
+# A container that has a mount of its own keeps it, in its place.
+test_token_mount_beside_the_own if {
+	sidecar.genuine(1) with input as firewall_mounting([fixtures.mount])
+	sidecar.genuine(1) with input as firewall_mounting([fixtures.mount, token_mount])
+	lists := [
+		[],
+		[token_mount],
+		[token_mount, fixtures.mount],
+		[fixtures.mount, fixtures.mount],
+		[fixtures.mount, token_mount, token_mount],
+		[object.union(fixtures.mount, {"mountPath": "/run"}), token_mount],
+	]
+	every list in lists {
+		not sidecar.genuine(1) with input as firewall_mounting(list)
+	}
+}
+
+test_volumes if {
+	sidecar.genuine_volumes with input as fixtures.reporting_pod([fixtures.volume])
+	sidecar.genuine_volumes with input as fixtures.tenant_pod([])
+	every found in [[], [fixtures.volume, fixtures.volume], [object.union(fixtures.volume, {"emptyDir": {}})]] {
+		not sidecar.genuine_volumes with input as fixtures.reporting_pod(found)
+	}
+}
+
+firewall_mounting(list) := json.patch(fixtures.reporting_pod([fixtures.volume]), [
+	{"op": "add", "path": "/sidecar/found/1/volumeMounts", "value": list},
+	{"op": "add", "path": "/object/spec/volumes", "value": [{"name": "kube-api-access-x2x4z", "projected": {}}]},
+])
+
 test_token_mount_and_another_image if {
 	not sidecar.genuine(0) with input as json.patch(
 		mounting([token_mount]),

@@ -1,10 +1,13 @@
 # METADATA
-# title: Reserved container names
+# title: Reserved names
 # description: |
 #   The names `bulkhead-init` and `bulkhead-firewall` belong to the firewall's containers
 #   at spec.initContainers[0] and [1]. No other container may bear them, of any kind and
 #   in any namespace, and no ephemeral container may join the processes of one by
 #   targetContainerName.
+#
+#   In a tenant's pod the volume `bulkhead-token` is for `bulkhead-firewall` alone: it
+#   holds the token that the firewall reports with.
 # related_resources:
 #   - description: Ephemeral containers
 #     ref: https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/
@@ -59,6 +62,19 @@ violations contains report.violation(
 	some container in pod.containers
 	target := container.spec.targetContainerName
 	target in sidecar.names
+}
+
+violations contains report.violation(
+	container,
+	sprintf("volumeMounts[%d].name", [index]),
+	"is of the volume of Bulkhead's firewall",
+	"mount another volume",
+) if {
+	input.sidecar
+	some container in pod.containers
+	not in_place(container)
+	some index, mount in container.spec.volumeMounts
+	mount.name == sidecar.volume
 }
 
 # In its place it is judged by fw-sidecar-genuine and fw-sidecar-unchanged, where

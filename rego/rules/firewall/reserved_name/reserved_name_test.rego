@@ -51,6 +51,23 @@ test_target if {
 	}
 }
 
+test_mount if {
+	mounts := [{"name": "data"}, {"name": "bulkhead-token"}]
+	pod := fixtures.every_kind({"volumeMounts": mounts})
+	reserved_name.violations == set() with input as pod
+	reserved_name.violations == fixtures.in_every_kind(
+		"volumeMounts[1].name",
+		"is of the volume of Bulkhead's firewall",
+		"mount another volume",
+	) with input as object.union(pod, {"sidecar": {"expected": fixtures.sidecar, "found": []}})
+}
+
+# What is in the place but not genuine is for fw-sidecar-genuine to refuse.
+test_mount_in_place if {
+	reserved_name.violations == set() with input as fixtures.reporting_pod([fixtures.volume])
+	reserved_name.violations == set() with input as fixtures.tenant_pod([{"name": "bulkhead-init", "volumeMounts": [fixtures.mount]}])
+}
+
 test_other_names if {
 	reserved_name.violations == set() with input as fixtures.every_kind({})
 	every target in ["app", ""] {

@@ -7,6 +7,10 @@
 #   must equal, field by field, what the configuration injects. Nothing else counts: no
 #   label or annotation makes a pod protected or exempt.
 #
+#   The same goes for the volume `bulkhead-token`, which holds the token that
+#   `bulkhead-firewall` reports with: it is the injected one, or there is none where the
+#   configuration injects none.
+#
 #   Tolerated is only what the API server's ServiceAccount plugin adds when it runs again
 #   after the webhook: the read-only mount of the pod's token.
 # related_resources:
@@ -46,6 +50,15 @@ violations contains {
 	some index, name in sidecar.names
 	not sidecar.genuine(index)
 	field := sprintf("spec.initContainers[%d]", [index])
+}
+
+violations contains {
+	"container": "",
+	"field": "spec.volumes",
+	"message": sprintf("spec.volumes: %q is not what Bulkhead injects there", [sidecar.volume]),
+	"remedy": "leave this volume to Bulkhead's webhook, and give your own another name",
+} if {
+	not sidecar.genuine_volumes
 }
 
 difference(index) := sprintf("differs in %s", [concat(", ", fields)]) if {

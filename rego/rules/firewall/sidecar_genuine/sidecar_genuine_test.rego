@@ -45,6 +45,28 @@ test_any_other_field if {
 	}
 }
 
+# A volume of the tenant's in the place of the token's.
+test_volume if {
+	sidecar_genuine.violations == set() with input as fixtures.reporting_pod([fixtures.volume])
+	every found in [[], [{"name": "bulkhead-token", "emptyDir": {}}], [fixtures.volume, fixtures.volume]] {
+		sidecar_genuine.violations == {other_volume} with input as fixtures.reporting_pod(found)
+	}
+}
+
+test_volume_where_none_is_injected if {
+	sidecar_genuine.violations == {other_volume} with input as object.union(
+		fixtures.tenant_pod(fixtures.sidecar),
+		{"sidecar": {"volumes": {"found": [fixtures.volume]}}},
+	)
+}
+
+other_volume := {
+	"container": "",
+	"field": "spec.volumes",
+	"message": `spec.volumes: "bulkhead-token" is not what Bulkhead injects there`,
+	"remedy": "leave this volume to Bulkhead's webhook, and give your own another name",
+}
+
 violation(index, name, difference) := {
 	"container": name,
 	"field": field,

@@ -1,8 +1,8 @@
 # METADATA
 # title: Unchanged sidecar
 # description: |
-#   The two containers of the firewall stay as they were created: no update of the pod,
-#   be it `kubectl set image` or a resize, may alter, move or remove them. The pod is
+#   The two containers of the firewall and its volume stay as they were created: no update
+#   of the pod, be it `kubectl set image` or a resize, may alter, move or remove them. The pod is
 #   compared with its old self, not with the configuration, so that a pod from before a
 #   change of the configuration can still be updated.
 # related_resources:
@@ -45,4 +45,16 @@ violations contains {
 	field := sprintf("spec.initContainers[%d]", [index])
 }
 
+violations contains {
+	"container": "",
+	"field": "spec.volumes",
+	"message": sprintf("spec.volumes: %q is changed by this update", [sidecar.volume]),
+	"remedy": "leave Bulkhead's volume as it is, or create the pod anew",
+} if {
+	input.sidecar.before[1].name == sidecar.names[1]
+	not unchanged_volumes
+}
+
 unchanged(index) if sidecar.same(input.sidecar.found[index], input.sidecar.before[index])
+
+unchanged_volumes if sidecar.same(input.sidecar.volumes.found, input.sidecar.volumes.before)

@@ -37,6 +37,20 @@ test_pod_without_sidecar if {
 	}
 }
 
+test_volume if {
+	pod := fixtures.updated(fixtures.sidecar, fixtures.sidecar)
+	kept := {"found": [fixtures.volume], "before": [fixtures.volume]}
+	sidecar_unchanged.violations == set() with input as object.union(pod, {"sidecar": {"volumes": kept}})
+	every change in [{"found": []}, {"before": []}, {"found": [{"name": "bulkhead-token", "emptyDir": {}}]}] {
+		sidecar_unchanged.violations == {{
+			"container": "",
+			"field": "spec.volumes",
+			"message": `spec.volumes: "bulkhead-token" is changed by this update`,
+			"remedy": "leave Bulkhead's volume as it is, or create the pod anew",
+		}} with input as object.union(pod, {"sidecar": {"volumes": object.union(kept, change)}})
+	}
+}
+
 violation(index, name) := {
 	"container": name,
 	"field": field,
