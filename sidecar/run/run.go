@@ -39,6 +39,8 @@ type Firewall struct {
 	// Retry is how long Watch waits after a failure.
 	Retry time.Duration
 	Log   *slog.Logger
+	// Reporter hears of what Log says too, or is nil.
+	Reporter Reporter
 
 	last       string // the last plan that was ensured
 	tamperings int
