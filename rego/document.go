@@ -20,6 +20,21 @@ type document struct {
 	errs   []error
 }
 
+const pods = "pods"
+
+// documentOf names the field of the input that holds the request's object; empty for
+// a resource that no rule may judge.
+func documentOf(request Request) string {
+	switch {
+	case request.Resource != pods:
+		return ""
+	case request.Operation == Connect:
+		return "options"
+	default:
+		return "object"
+	}
+}
+
 // document builds the query's input for the selected rules, or says all that is
 // wrong with it.
 func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
@@ -27,12 +42,26 @@ func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 		field("rules", rules),
 		field("request", in.Request.term()),
 	}}
-	if in.Request.Operation == Connect {
-		d.add("options", d.decode("options", in.Object))
+	d.add("cluster", map[string]any{
+		"podCIDRs":     texts(in.Cluster.PodCIDRs),
+		"serviceCIDRs": texts(in.Cluster.ServiceCIDRs),
+		"nodeCIDRs":    texts(in.Cluster.NodeCIDRs),
+		"tenantCIDRs":  texts(in.Cluster.TenantCIDRs),
+	})
+	if in.Tenant != nil {
+		d.add("tenant", map[string]any{
+			"name":       in.Tenant.Name,
+			"namespaces": texts(in.Tenant.Namespaces),
+			"cidrs":      texts(in.Tenant.CIDRs),
+			"networks":   texts(in.Tenant.Networks),
+		})
+	}
+	name := documentOf(in.Request)
+	object := d.decode(name, in.Object)
+	d.add(name, object)
+	if name != "object" {
 		return d.value()
 	}
-	object := d.decode("object", in.Object)
-	d.add("object", object)
 	sidecar, volumes := map[string]any{"found": firstTwo(object)}, map[string]any{"found": sidecarVolumes(object)}
 	if in.Request.Operation == Update {
 		oldObject := d.decode("oldObject", in.OldObject)
@@ -116,6 +145,14 @@ func sidecarVolumes(pod map[string]any) []any {
 		}
 	}
 	return named
+}
+
+func texts(list []string) []any {
+	result := make([]any, len(list))
+	for i, text := range list {
+		result[i] = text
+	}
+	return result
 }
 
 func (r Request) term() *ast.Term {

@@ -18,7 +18,7 @@ const entrypoint = "data.main.ran"
 // Engine holds the compiled rules. It is safe for concurrent use.
 type Engine struct {
 	rules      []Rule
-	selections map[selector]selection
+	selections *selections
 	shape      *shape
 	query      opa.PreparedEvalQuery
 }
@@ -60,7 +60,7 @@ func newEngine(ctx context.Context, files fs.FS) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare query: %w", err)
 	}
-	return &Engine{rules: rules, selections: selections(rules), shape: shape, query: query}, nil
+	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, query: query}, nil
 }
 
 // Rules returns all rules, sorted by id.
@@ -79,9 +79,9 @@ func (e *Engine) Evaluate(ctx context.Context, in Input) (Result, error) {
 }
 
 func (e *Engine) evaluate(ctx context.Context, in Input) (Result, error) {
-	chosen, ok := e.selections[in.selector()]
-	if !ok {
-		return Result{}, fmt.Errorf("no rules for operation %q at level %q", in.Request.Operation, in.Level)
+	chosen, standards, err := e.selections.of(in)
+	if err != nil {
+		return Result{}, err
 	}
 	document, err := in.document(e.shape, chosen.term)
 	if err != nil {
@@ -105,5 +105,5 @@ func (e *Engine) evaluate(ctx context.Context, in Input) (Result, error) {
 	if len(answer) != 1 || len(answer[0].Expressions) != 1 {
 		return Result{}, errors.New("the entry point is undefined")
 	}
-	return chosen.result(answer[0].Expressions[0].Value)
+	return chosen.result(answer[0].Expressions[0].Value, standards)
 }

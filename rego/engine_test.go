@@ -161,6 +161,7 @@ func TestRules(t *testing.T) {
 		Threats:    []string{"D6", "P11"},
 		Level:      Restricted,
 		Overrides:  []string{"pss-seccomp"},
+		Resources:  []string{pods},
 		Operations: []string{Create, Update},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -30,6 +30,14 @@ func TestRuleFails(t *testing.T) {
 		"did not run":               {`violations := set() if input.object.spec.hostPID`, "rule fw-extra did not run"},
 		"not a set":                 {`violations := "none"`, "rule fw-extra did not run"},
 		"a violation without texts": {`violations contains "x"`, "rule fw-extra: violation without text in"},
+		"a version of another type": {
+			`violations contains {"container": "", "field": "x", "message": "y", "remedy": "z", "until": 35}`,
+			`rule fw-extra: violation without text in "until"`,
+		},
+		"no version": {
+			`violations contains {"container": "", "field": "x", "message": "y", "remedy": "z", "since": "1.35"}`,
+			`rule fw-extra: violation: since: version "1.35" is neither`,
+		},
 		"a text of another type": {
 			`violations contains {"container": "", "field": "x", "message": "y", "remedy": 1}`,
 			`rule fw-extra: violation without text in "remedy"`,
@@ -62,8 +70,13 @@ func TestInputFails(t *testing.T) {
 	}{
 		"no operation":      {func(in *Input) { in.Request.Operation = "" }, `operation ""`},
 		"unknown operation": {func(in *Input) { in.Request.Operation = "DELETE" }, `operation "DELETE"`},
-		"no level":          {func(in *Input) { in.Level = "" }, `level ""`},
-		"unknown level":     {func(in *Input) { in.Level = "Baseline" }, `level "Baseline"`},
+		"no level":          {func(in *Input) { in.Enforce.Name = "" }, `level ""`},
+		"unknown level":     {func(in *Input) { in.Enforce.Name = "Baseline" }, `level "Baseline"`},
+		"no version":        {func(in *Input) { in.Enforce.Version = "" }, `version ""`},
+		"unknown version":   {func(in *Input) { in.Enforce.Version = "1.20" }, `version "1.20"`},
+		"half a level":      {func(in *Input) { in.Warn.Version = Latest }, `level ""`},
+		"unknown audit":     {func(in *Input) { in.Audit = Level{Baseline, "v2.0"} }, `version "v2.0"`},
+		"no resource":       {func(in *Input) { in.Request.Resource = "" }, `resource ""`},
 		"no object":         {func(in *Input) { in.Object = nil }, "object: decode JSON"},
 		"not JSON":          {func(in *Input) { in.Object = json.RawMessage(`{"spec":`) }, "object: decode JSON"},
 		"two objects":       {func(in *Input) { in.Object = json.RawMessage(`{"spec":{}}{}`) }, "object: has data after"},
@@ -111,6 +124,10 @@ func TestNewFails(t *testing.T) {
 		"metadata": {filesWith(t, map[string]string{extraRule: strings.NewReplacer(
 			"fw-extra", "fw-other", "low", "lowest", "[A4]", "[X1]", "always: true", "level: baseline",
 		).Replace(extraMetadata) + "violations contains 1"}), []string{`id is "fw-other"`, `severity "lowest"`, `threat "X1"`, `level "baseline"`}},
+		"since":            {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "since: 1.35", 1) + "violations contains 1"}), []string{`cannot unmarshal`}},
+		"since outside":    {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "since: v1.35", 1) + "violations contains 1"}), []string{`since "v1.35" outside pod_security`}},
+		"since when":       {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "since: v2.0", 1) + "violations contains 1"}), []string{`version "v2.0"`}},
+		"resource":         {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "resources: [podz]", 1) + "violations contains 1"}), []string{`resource "podz"`}},
 		"unknown metadata": {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always", "allways", 1)}), []string{`unknown field "allways"`}},
 		"operation":        {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "operations: [DELETE]", 1) + "violations contains 1"}), []string{`operation "DELETE"`}},
 		"override":         {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "overrides: [pss-none]", 1) + "violations contains 1"}), []string{"overrides pss-none"}},

@@ -45,14 +45,14 @@ func tenantInput(t testing.TB) Input {
 			User:      User{Name: "system:serviceaccount:kube-system:replicaset-controller", Groups: []string{"system:authenticated"}},
 		},
 		Object:  pod,
-		Level:   Restricted,
+		Enforce: Level{Restricted, Latest},
 		Sidecar: &Sidecar{Init: parts.Spec.InitContainers[0], Firewall: parts.Spec.InitContainers[1]},
 	}
 }
 
 // podInput asks at level baseline whether a pod may be created outside any tenant.
 func podInput(pod string) Input {
-	return Input{Request: Request{Operation: Create, Resource: "pods"}, Object: json.RawMessage(pod), Level: Baseline}
+	return Input{Request: Request{Operation: Create, Resource: "pods"}, Object: json.RawMessage(pod), Enforce: Level{Baseline, Latest}}
 }
 
 func newTestEngine(t testing.TB, files fs.FS) *Engine {

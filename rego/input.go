@@ -16,19 +16,40 @@ const (
 	Restricted = "restricted"
 )
 
+// Latest is the newest version of the Pod Security Standards that the rules know.
+const Latest = "latest"
+
 // Input is one question: what selects the rules, and what they look at.
 type Input struct {
 	Request Request
-	// Object is the Pod, or for CONNECT the PodExecOptions or PodAttachOptions,
-	// as JSON.
+	// Object is the object of Request.Resource, or for CONNECT the PodExecOptions
+	// or PodAttachOptions, as JSON.
 	Object json.RawMessage
-	// OldObject is the Pod as it was; UPDATE only.
+	// OldObject is the Pod as it was; UPDATE of pods only.
 	OldObject json.RawMessage
-	// Level says which rules of the Pod Security Standards count: Privileged,
-	// Baseline or Restricted.
-	Level string
-	// Sidecar is what the pod must carry; nil where the namespace has no tenant.
+	// Enforce says which rules of the Pod Security Standards count for
+	// [Result.Violations].
+	Enforce Level
+	// Warn and Audit do so for [Result.Warnings] and [Result.Audit]; their zero
+	// value asks for neither.
+	Warn, Audit Level
+	// Sidecar is what a pod must carry; nil where the namespace has no tenant.
 	Sidecar *Sidecar
+	// Tenant owns the object's namespace; nil: nobody does. Rules that count in
+	// tenants' namespaces only do so if it or Sidecar is there.
+	Tenant *Tenant
+	// Cluster are the cluster's address ranges.
+	Cluster Cluster
+}
+
+// Level is a level of the Pod Security Standards as they were in a version of
+// Kubernetes.
+type Level struct {
+	// Name is Privileged, Baseline or Restricted.
+	Name string
+	// Version is Latest or "v1.N". One newer than the newest known is taken for it,
+	// as k8s.io/pod-security-admission does.
+	Version string
 }
 
 // Request is what the rules may know of the admission request.
@@ -54,4 +75,24 @@ type Sidecar struct {
 	Firewall json.RawMessage
 	// Volume is the volume that Firewall mounts; nil where none is injected.
 	Volume json.RawMessage
+}
+
+// Tenant is what the rules may know of the owner of a namespace.
+type Tenant struct {
+	Name       string
+	Namespaces []string
+	// CIDRs are the addresses of its pods.
+	CIDRs []string
+	// Networks are those that its pods may ask for by annotation, as
+	// <namespace>/<name>.
+	Networks []string
+}
+
+// Cluster are address ranges, as CIDRs.
+type Cluster struct {
+	PodCIDRs     []string
+	ServiceCIDRs []string
+	NodeCIDRs    []string
+	// TenantCIDRs are those that all tenants' ranges lie in.
+	TenantCIDRs []string
 }

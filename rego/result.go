@@ -8,10 +8,14 @@ import (
 	"strings"
 )
 
-// Result is the answer to an Input.
+// Result is the answer to an Input. Its lists are sorted by rule id, field, container
+// and message, and each is whole: one violation may be in all of them.
 type Result struct {
-	// Violations are sorted by rule id, field, container and message.
+	// Violations are of the Pod Security Standards at the level Enforce, and of all
+	// other rules.
 	Violations []Violation
+	// Warnings and Audit are of the Pod Security Standards alone, at these levels.
+	Warnings, Audit []Violation
 	// Rules is the number of rules that ran.
 	Rules int
 }
@@ -20,7 +24,7 @@ type Result struct {
 type Violation struct {
 	// ID is the rule's.
 	ID string
-	// Container is the container's name; empty for the pod itself.
+	// Container is the container's name; empty for the object itself.
 	Container string
 	// Field is the field's path in the object.
 	Field string
@@ -49,9 +53,9 @@ func compareViolations(a, b Violation) int {
 
 // result reads the entry point's answer: {id: [violation, ...]}. Every rule of the
 // selection must be in it (A4).
-func (s selection) result(answer any) (Result, error) {
+func (s *selection) result(answer any, standards [questions]standard) (Result, error) {
 	byID, _ := answer.(map[string]any)
-	var violations []Violation
+	var lists [questions][]Violation
 	var errs []error
 	for _, rule := range s.rules {
 		found, ran := byID[rule.ID].([]any)
@@ -59,33 +63,53 @@ func (s selection) result(answer any) (Result, error) {
 			errs = append(errs, fmt.Errorf("rule %s did not run", rule.ID))
 		}
 		for _, value := range found {
-			violation, err := rule.violation(value)
+			violation, versions, err := rule.violation(value)
 			errs = append(errs, err)
-			violations = append(violations, violation)
+			for question, answers := range rule.answers {
+				if answers && (rule.Level == "" || versions.includes(standards[question].version)) {
+					lists[question] = append(lists[question], violation)
+				}
+			}
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Result{}, err
 	}
-	slices.SortFunc(violations, compareViolations)
-	return Result{Violations: violations, Rules: len(s.rules)}, nil
+	for question, list := range lists {
+		slices.SortFunc(list, compareViolations)
+		lists[question] = slices.Compact(list)
+	}
+	return Result{lists[enforce], lists[warn], lists[audit], len(s.rules)}, nil
 }
 
-// violation reads one violation of the rule's set.
-func (r Rule) violation(value any) (Violation, error) {
+// violation reads one violation of the rule's set, and the versions of the Pod
+// Security Standards at which it is one.
+func (r Rule) violation(value any) (Violation, span, error) {
 	violation := Violation{ID: r.ID, Severity: r.Severity, Threat: strings.Join(r.Threats, ", ")}
+	var since, until string
 	fields, _ := value.(map[string]any)
-	for name, target := range map[string]*string{
-		"container": &violation.Container,
-		"field":     &violation.Field,
-		"message":   &violation.Message,
-		"remedy":    &violation.Remedy,
+	for _, field := range []struct {
+		name     string
+		target   *string
+		optional bool
+	}{
+		{"container", &violation.Container, false},
+		{"field", &violation.Field, false},
+		{"message", &violation.Message, false},
+		{"remedy", &violation.Remedy, false},
+		{"since", &since, true},
+		{"until", &until, true},
 	} {
-		text, ok := fields[name].(string)
-		if !ok {
-			return Violation{}, fmt.Errorf("rule %s: violation without text in %q", r.ID, name)
+		value, set := fields[field.name]
+		text, ok := value.(string)
+		if !ok && (set || !field.optional) {
+			return Violation{}, span{}, fmt.Errorf("rule %s: violation without text in %q", r.ID, field.name)
 		}
-		*target = text
+		*field.target = text
 	}
-	return violation, nil
+	versions, err := parseSpan(since, until)
+	if err != nil {
+		return Violation{}, span{}, fmt.Errorf("rule %s: violation: %w", r.ID, err)
+	}
+	return violation, versions, nil
 }

@@ -28,11 +28,17 @@ type Rule struct {
 	// Level is the level of the Pod Security Standards from which on the rule
 	// counts; empty for rules that do not belong to them.
 	Level string `json:"level"`
+	// Since is the first version of Kubernetes whose Pod Security Standards hold the
+	// rule; empty: all. What of the rule changed later, its violations say.
+	Since string `json:"since"`
+	since version
 	// Overrides are the rules that this one replaces at its level.
 	Overrides []string `json:"overrides"`
+	// Resources that the rule judges; by default pods.
+	Resources []string `json:"resources"`
 	// Operations for which the rule counts; by default CREATE and UPDATE.
 	Operations []string `json:"operations"`
-	// Always says that a rule without Level counts without a sidecar too.
+	// Always says that a rule without Level counts without a tenant too.
 	Always bool `json:"always"`
 	// Avoid and Prefer are objects, as YAML, that the rule refuses and lets pass.
 	Avoid  string `json:"avoid"`
@@ -95,7 +101,7 @@ func rulePackage(path ast.Ref) (category, name string, ok bool) {
 }
 
 func readRule(module *ast.Module, category, name string) (Rule, error) {
-	rule := Rule{Category: category, Name: name, Operations: []string{Create, Update}}
+	rule := Rule{Category: category, Name: name, Resources: []string{pods}, Operations: []string{Create, Update}}
 	for _, annotation := range module.Annotations {
 		if annotation.Scope != "package" {
 			continue
@@ -113,6 +119,11 @@ func readRule(module *ast.Module, category, name string) (Rule, error) {
 		for _, resource := range annotation.RelatedResources {
 			rule.Related = append(rule.Related, Link{resource.Description, resource.Ref.String()})
 		}
+	}
+	if versions, err := parseSpan(rule.Since, ""); err != nil {
+		return Rule{}, fmt.Errorf("read METADATA: %w", err)
+	} else {
+		rule.since = versions.since
 	}
 	exports := slices.ContainsFunc(module.Rules, func(r *ast.Rule) bool { return r.Head.Name == "violations" })
 	return rule, rule.validate(exports)
@@ -139,7 +150,11 @@ func (r Rule) validate(exports bool) error {
 	if r.Category == "pod_security" {
 		require(r.Level == Baseline || r.Level == Restricted, "METADATA: level %q is neither baseline nor restricted", r.Level)
 	} else {
-		require(r.Level == "", "METADATA: level %q outside pod_security", r.Level)
+		require(r.Level == "" && r.Since == "", "METADATA: level %q or since %q outside pod_security", r.Level, r.Since)
+	}
+	require(len(r.Resources) > 0, "METADATA: resources is empty")
+	for _, resource := range r.Resources {
+		require(documentOf(Request{Resource: resource}) != "", "METADATA: resource %q is unknown", resource)
 	}
 	require(len(r.Operations) > 0, "METADATA: operations is empty")
 	for _, operation := range r.Operations {

@@ -17,12 +17,12 @@ func TestExamples(t *testing.T) {
 		t.Run(rule.ID, func(t *testing.T) {
 			prefer, avoid := fromYAML(t, rule.Prefer), fromYAML(t, rule.Avoid)
 			in := Input{
-				Request:   Request{Operation: rule.Operations[0]},
+				Request:   Request{Operation: rule.Operations[0], Resource: rule.Resources[0]},
 				OldObject: prefer,
-				Level:     Privileged,
+				Enforce:   Level{Privileged, Latest},
 			}
 			if rule.Level != "" {
-				in.Level = rule.Level
+				in.Enforce.Name = rule.Level
 			} else {
 				in.Sidecar = &Sidecar{
 					Init:     json.RawMessage(`{"name": "bulkhead-init", "image": "firewall"}`),
@@ -107,26 +107,38 @@ func TestSelection(t *testing.T) {
 	restricted := []string{
 		"pss-privileged", "pss-restricted-capabilities", "pss-restricted-proc-mount", "pss-restricted-seccomp", "pss-run-as-user", "pss-volume-types",
 	}
-	for selector, want := range map[selector][]string{
-		{Create, Privileged, false}:  {"fw-reserved-name"},
-		{Update, Privileged, false}:  {"fw-reserved-name"},
-		{Create, Privileged, true}:   {"fw-net-raw", "fw-reserved-name", "fw-sidecar-genuine"},
-		{Update, Privileged, true}:   {"fw-net-raw", "fw-reserved-name", "fw-sidecar-unchanged"},
-		{Create, Baseline, false}:    slices.Concat([]string{"fw-reserved-name"}, baseline),
-		{Update, Restricted, false}:  slices.Concat([]string{"fw-reserved-name"}, restricted),
-		{Create, Restricted, true}:   slices.Concat([]string{"fw-net-raw", "fw-reserved-name", "fw-sidecar-genuine"}, restricted),
-		{Connect, Privileged, false}: {"fw-sidecar-exec"},
-		{Connect, Restricted, true}:  {"fw-sidecar-exec"},
+	type question struct {
+		operation, level, version string
+		sidecar                   bool
+	}
+	for q, want := range map[question][]string{
+		{Create, Privileged, Latest, false}:  {"fw-reserved-name"},
+		{Update, Privileged, Latest, false}:  {"fw-reserved-name"},
+		{Create, Privileged, Latest, true}:   {"fw-net-raw", "fw-reserved-name", "fw-sidecar-genuine"},
+		{Update, Privileged, Latest, true}:   {"fw-net-raw", "fw-reserved-name", "fw-sidecar-unchanged"},
+		{Create, Baseline, Latest, false}:    slices.Concat([]string{"fw-reserved-name"}, baseline),
+		{Update, Restricted, Latest, false}:  slices.Concat([]string{"fw-reserved-name"}, restricted),
+		{Create, Restricted, Latest, true}:   slices.Concat([]string{"fw-net-raw", "fw-reserved-name", "fw-sidecar-genuine"}, restricted),
+		{Connect, Privileged, Latest, false}: {"fw-sidecar-exec"},
+		{Connect, Restricted, Latest, true}:  {"fw-sidecar-exec"},
 	} {
+		in := Input{Request: Request{Operation: q.operation, Resource: pods}, Enforce: Level{q.level, q.version}}
+		if q.sidecar {
+			in.Sidecar = &Sidecar{}
+		}
+		selection, _, err := engine.selections.of(in)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var got []string
-		for _, rule := range engine.selections[selector].rules {
+		for _, rule := range selection.rules {
 			if slices.Contains(telling, rule.ID) {
 				got = append(got, rule.ID)
 			}
 		}
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
-			t.Errorf("%v: got %q, want %q", selector, got, want)
+			t.Errorf("%v: got %q, want %q", q, got, want)
 		}
 	}
 }

@@ -15,7 +15,7 @@ func CheckRules(ctx context.Context, engine Engine) error {
 	result, err := engine.Evaluate(ctx, rego.Input{
 		Request: rego.Request{Operation: rego.Create, Resource: "pods"},
 		Object:  json.RawMessage(`{"spec": {"hostNetwork": true, "containers": [{"name": "probe", "securityContext": {"privileged": true}}]}}`),
-		Level:   rego.Baseline,
+		Enforce: rego.Level{Name: rego.Baseline, Version: rego.Latest},
 	})
 	if err != nil {
 		return fmt.Errorf("check rules: %w", err)

@@ -154,7 +154,7 @@ func (a *Admission) expectedInput(tenant *tenants.Tenant, pod *corev1.Pod) (*reg
 
 // violations of the level, less those of the old pod.
 func (q *question) violations(ctx context.Context, level v1alpha1.Level) ([]rego.Violation, error) {
-	in := rego.Input{Request: q.request, Object: q.object.raw, Level: string(level), Sidecar: q.sidecar}
+	in := rego.Input{Request: q.request, Object: q.object.raw, Enforce: rego.Level{Name: string(level), Version: rego.Latest}, Sidecar: q.sidecar}
 	if q.old != nil {
 		in.OldObject = q.old.raw
 	}
@@ -178,7 +178,7 @@ func (q *question) of(ctx context.Context, object *podObject, in rego.Input) ([]
 	if err != nil {
 		return nil, err
 	}
-	if in.Level == rego.Privileged {
+	if in.Enforce.Name == rego.Privileged {
 		return result.Violations, nil
 	}
 	return append(object.unknownFields(), result.Violations...), nil

@@ -31,7 +31,7 @@ func (a *Admission) validateConnect(ctx context.Context, request *admissionv1.Ad
 	result, err := a.engine.Evaluate(ctx, rego.Input{
 		Request: regoRequest(request),
 		Object:  request.Object.Raw,
-		Level:   string(terms.level),
+		Enforce: rego.Level{Name: string(terms.level), Version: rego.Latest},
 	})
 	if err != nil {
 		return failed(fmt.Errorf("%s: %w", kind, err))

@@ -144,7 +144,7 @@ func TestForbiddenBreaksTheRule(t *testing.T) {
 	result, err := engine.Evaluate(t.Context(), rego.Input{
 		Request: rego.Request{Operation: rego.Create, Resource: "pods", Namespace: "default"},
 		Object:  object,
-		Level:   rego.Privileged,
+		Enforce: rego.Level{Name: rego.Privileged, Version: rego.Latest},
 	})
 	if err != nil {
 		t.Fatal(err)
