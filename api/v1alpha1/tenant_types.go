@@ -68,6 +68,18 @@ type TenantSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	Shared []string `json:"shared,omitempty"`
 
+	// networks are the secondary networks that the tenant's pods may attach to
+	// by annotation, as namespace/name of a NetworkAttachmentDefinition. Without
+	// them a pod may attach to none: the firewall guards every interface, but a
+	// network of its own may lead past the addresses that it knows.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Networks []string `json:"networks,omitempty"`
+
 	// egress says what the tenant's pods may reach beside their peers.
 	//
 	// +optional
@@ -105,8 +117,9 @@ const (
 	Restricted Level = "restricted"
 )
 
-// VersionLatest is the version of the Pod Security Standards that this release
-// knows: the newest.
+// VersionLatest is the newest version of the Pod Security Standards that this
+// release knows. A version is VersionLatest or that of a minor release, such as
+// v1.25; one that is newer than this release counts as VersionLatest.
 const VersionLatest = "latest"
 
 // PodSecurity names levels of the Pod Security Standards and their versions.
@@ -116,17 +129,32 @@ type PodSecurity struct {
 	// +optional
 	// +kubebuilder:validation:Enum=baseline;restricted
 	Enforce Level `json:"enforce,omitempty"`
-	// +optional
-	// +kubebuilder:validation:Enum=latest
-	EnforceVersion string `json:"enforceVersion,omitempty"`
-	// warn is the level below which the user is warned.
+	// enforceVersion is latest or v1.N.
 	//
 	// +optional
-	// +kubebuilder:validation:Enum=baseline;restricted
-	Warn Level `json:"warn,omitempty"`
+	// +kubebuilder:validation:Pattern=`^(latest|v1\.(0|[1-9][0-9]*))$`
+	EnforceVersion string `json:"enforceVersion,omitempty"`
+	// warn is the level below which the user is warned; privileged: never.
+	//
 	// +optional
-	// +kubebuilder:validation:Enum=latest
+	// +kubebuilder:validation:Enum=privileged;baseline;restricted
+	Warn Level `json:"warn,omitempty"`
+	// warnVersion is latest or v1.N.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^(latest|v1\.(0|[1-9][0-9]*))$`
 	WarnVersion string `json:"warnVersion,omitempty"`
+	// audit is the level below which a pod is noted in the API server's audit
+	// log; privileged: never.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=privileged;baseline;restricted
+	Audit Level `json:"audit,omitempty"`
+	// auditVersion is latest or v1.N.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^(latest|v1\.(0|[1-9][0-9]*))$`
+	AuditVersion string `json:"auditVersion,omitempty"`
 }
 
 // Addressing says where a tenant's peer set comes from.

@@ -60,6 +60,8 @@ func newTenant(config *configv1alpha1.BulkheadConfiguration, object *v1alpha1.Te
 	setDefault(&t.Spec.PodSecurity.EnforceVersion, config.PodSecurity.EnforceVersion)
 	setDefault(&t.Spec.PodSecurity.Warn, config.PodSecurity.Warn)
 	setDefault(&t.Spec.PodSecurity.WarnVersion, config.PodSecurity.WarnVersion)
+	setDefault(&t.Spec.PodSecurity.Audit, config.PodSecurity.Audit)
+	setDefault(&t.Spec.PodSecurity.AuditVersion, config.PodSecurity.AuditVersion)
 	return t
 }
 

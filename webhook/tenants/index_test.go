@@ -133,15 +133,18 @@ func TestProblems(t *testing.T) {
 				Namespaces:  []string{"A", "b", "b"},
 				Shared:      []string{"x/y/z"},
 				Enforcement: "never",
-				PodSecurity: v1alpha1.PodSecurity{Enforce: v1alpha1.Privileged, EnforceVersion: "v1.0", Warn: "none", WarnVersion: "v1.0"},
+				PodSecurity: v1alpha1.PodSecurity{Enforce: v1alpha1.Privileged, EnforceVersion: "1.0", Warn: "none", WarnVersion: "v2.0", AuditVersion: "v1.01"},
+				Networks:    []string{"x/y/z"},
 				Egress:      v1alpha1.Egress{Metadata: "x", Nodes: "y", External: "z"},
 				Addressing:  v1alpha1.Addressing{Mode: "identity", CIDRs: s.Addressing.CIDRs},
 			}
 		})}, map[string][]string{"a": {
 			"InvalidSpec: spec.namespaces[0]", "InvalidSpec: spec.namespaces[2]: Duplicate", "InvalidSpec: spec.shared[0]",
-			"InvalidSpec: spec.enforcement", "InvalidSpec: spec.podSecurity.enforce", "InvalidSpec: spec.podSecurity.enforceVersion",
-			"InvalidSpec: spec.podSecurity.warn", "InvalidSpec: spec.podSecurity.warnVersion", "InvalidSpec: spec.egress.metadata",
-			"InvalidSpec: spec.egress.nodes", "InvalidSpec: spec.egress.external", "InvalidAddressing: spec.addressing.mode",
+			"InvalidSpec: spec.enforcement", "InvalidSpec: spec.podSecurity.enforce",
+			"InvalidSpec: spec.podSecurity.warn", "InvalidSpec: spec.egress.metadata",
+			"InvalidSpec: spec.egress.nodes", "InvalidSpec: spec.egress.external",
+			"InvalidSpec: spec.podSecurity.enforceVersion", "InvalidSpec: spec.podSecurity.warnVersion", "InvalidSpec: spec.podSecurity.auditVersion",
+			"InvalidSpec: spec.networks[0]", "InvalidAddressing: spec.addressing.mode",
 			"InvalidAddressing: canonical form: 172.16.1.0/24",
 		}}},
 		"no namespaces": {nil, []*v1alpha1.Tenant{newTestTenant("a", "172.16.1.0/24", namespaces())}, map[string][]string{

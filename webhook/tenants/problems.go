@@ -89,15 +89,38 @@ func (t *Tenant) findInvalidValues() {
 	}{
 		{spec.Child("enforcement"), string(t.Spec.Enforcement), texts(v1alpha1.Enforce, v1alpha1.Warn, v1alpha1.Audit)},
 		{security.Child("enforce"), string(t.Spec.PodSecurity.Enforce), texts(v1alpha1.Baseline, v1alpha1.Restricted)},
-		{security.Child("enforceVersion"), t.Spec.PodSecurity.EnforceVersion, []string{v1alpha1.VersionLatest}},
-		{security.Child("warn"), string(t.Spec.PodSecurity.Warn), texts(v1alpha1.Baseline, v1alpha1.Restricted)},
-		{security.Child("warnVersion"), t.Spec.PodSecurity.WarnVersion, []string{v1alpha1.VersionLatest}},
+		{security.Child("warn"), string(t.Spec.PodSecurity.Warn), texts(v1alpha1.Privileged, v1alpha1.Baseline, v1alpha1.Restricted)},
+		{security.Child("audit"), string(t.Spec.PodSecurity.Audit), texts(v1alpha1.Privileged, v1alpha1.Baseline, v1alpha1.Restricted)},
 		{egress.Child("metadata"), string(t.Spec.Egress.Metadata), texts(v1alpha1.Allow, v1alpha1.Deny)},
 		{egress.Child("nodes"), string(t.Spec.Egress.Nodes), texts(v1alpha1.Allow, v1alpha1.Deny)},
 		{egress.Child("external"), string(t.Spec.Egress.External), texts(v1alpha1.Allow, v1alpha1.Deny)},
 	} {
 		if !slices.Contains(check.supported, check.value) {
 			invalid(field.NotSupported(check.path, check.value, check.supported))
+		}
+	}
+	t.findInvalidVersions(security)
+	t.findInvalidNetworks(spec.Child("networks"))
+}
+
+func (t *Tenant) findInvalidVersions(path *field.Path) {
+	for _, version := range []struct{ name, value string }{
+		{"enforceVersion", t.Spec.PodSecurity.EnforceVersion},
+		{"warnVersion", t.Spec.PodSecurity.WarnVersion},
+		{"auditVersion", t.Spec.PodSecurity.AuditVersion},
+	} {
+		if _, err := v1alpha1.ParseVersion(version.value); err != nil {
+			t.report(ReasonInvalidSpec, field.Invalid(path.Child(version.name), version.value, err.Error()))
+		}
+	}
+}
+
+// findInvalidNetworks wants names as the CRD's pattern does.
+func (t *Tenant) findInvalidNetworks(path *field.Path) {
+	for n, network := range t.Spec.Networks {
+		namespace, name, _ := strings.Cut(network, "/")
+		for _, message := range append(validation.IsDNS1123Label(namespace), validation.IsDNS1123Subdomain(name)...) {
+			t.report(ReasonInvalidSpec, field.Invalid(path.Index(n), network, message))
 		}
 	}
 }

@@ -16,6 +16,10 @@ func SetDefaults(c *BulkheadConfiguration) {
 	setDefault(&c.PodSecurity.EnforceVersion, bulkheadv1alpha1.VersionLatest)
 	setDefault(&c.PodSecurity.Warn, bulkheadv1alpha1.Restricted)
 	setDefault(&c.PodSecurity.WarnVersion, bulkheadv1alpha1.VersionLatest)
+	setDefault(&c.PodSecurity.Audit, bulkheadv1alpha1.Restricted)
+	setDefault(&c.PodSecurity.AuditVersion, bulkheadv1alpha1.VersionLatest)
+	setDefault(&c.PodSecurity.NamespaceLabels, NamespaceLabelsIgnore)
+	setDefault(&c.WorkloadTemplates, WorkloadTemplatesWarn)
 	setDefault(&c.Sidecar.ImagePullPolicy, corev1.PullIfNotPresent)
 	defaultResources(&c.Sidecar.Resources)
 }

@@ -30,10 +30,15 @@ func TestLoadFillsInDefaults(t *testing.T) {
 	}
 	want := &BulkheadConfiguration{
 		Unassigned: UnassignedWarn,
-		PodSecurity: bulkheadv1alpha1.PodSecurity{
-			Enforce: bulkheadv1alpha1.Baseline, EnforceVersion: bulkheadv1alpha1.VersionLatest,
-			Warn: bulkheadv1alpha1.Restricted, WarnVersion: bulkheadv1alpha1.VersionLatest,
+		PodSecurity: PodSecurity{
+			PodSecurity: bulkheadv1alpha1.PodSecurity{
+				Enforce: bulkheadv1alpha1.Baseline, EnforceVersion: bulkheadv1alpha1.VersionLatest,
+				Warn: bulkheadv1alpha1.Restricted, WarnVersion: bulkheadv1alpha1.VersionLatest,
+				Audit: bulkheadv1alpha1.Restricted, AuditVersion: bulkheadv1alpha1.VersionLatest,
+			},
+			NamespaceLabels: NamespaceLabelsIgnore,
 		},
+		WorkloadTemplates: WorkloadTemplatesWarn,
 		Sidecar: Sidecar{
 			Image:           "registry.local/bulkhead/firewall:dev",
 			ImagePullPolicy: corev1.PullIfNotPresent,
@@ -103,12 +108,14 @@ func TestParseRefuses(t *testing.T) {
 exempt: {namespaces: [Kube, a, a], users: [""], runtimeClasses: [a_b]}
 administrators: {groups: [" "], users: [a, a]}
 unassigned: deny
-podSecurity: {enforce: privileged, enforceVersion: v1.30, warn: privileged, warnVersion: next}
+podSecurity: {enforce: privileged, enforceVersion: "1.30", warn: none, warnVersion: next, audit: all, auditVersion: v2, namespaceLabels: maybe}
+workloadTemplates: deny
 typo: 1
 `, []string{
 			"exempt.namespaces[0]: Invalid", "exempt.namespaces[2]: Duplicate", "exempt.users[0]", "exempt.runtimeClasses[0]",
 			"administrators.groups[0]", "administrators.users[1]: Duplicate", "unassigned: Unsupported",
 			"podSecurity.enforce: Unsupported", "podSecurity.enforceVersion", "podSecurity.warn: Unsupported", "podSecurity.warnVersion",
+			"podSecurity.audit: Unsupported", "podSecurity.auditVersion", "podSecurity.namespaceLabels: Unsupported", "workloadTemplates: Unsupported",
 			`unknown field "typo"`,
 		}},
 		"ranges": {minimal + `

@@ -24,8 +24,11 @@ type BulkheadConfiguration struct {
 	// Unassigned is what happens in namespaces without a tenant. Default: warn.
 	Unassigned UnassignedMode `json:"unassigned,omitempty"`
 	// PodSecurity holds for unassigned namespaces, and for what a Tenant leaves
-	// out. Default: enforce baseline, warn restricted, both latest.
-	PodSecurity bulkheadv1alpha1.PodSecurity `json:"podSecurity,omitempty"`
+	// out. Default: enforce baseline, warn and audit restricted, all latest.
+	PodSecurity PodSecurity `json:"podSecurity,omitempty"`
+	// WorkloadTemplates is what happens to the pod templates of workloads that
+	// violate what their pods will be held to. Default: warn.
+	WorkloadTemplates WorkloadTemplates `json:"workloadTemplates,omitempty"`
 	// Cluster holds the cluster's address ranges.
 	Cluster Cluster `json:"cluster,omitempty"`
 	// Sidecar describes the injected containers.
@@ -58,6 +61,38 @@ const (
 	UnassignedEnforce UnassignedMode = "enforce"
 	// UnassignedIgnore admits unseen.
 	UnassignedIgnore UnassignedMode = "ignore"
+)
+
+// PodSecurity adds to the levels where else they may come from.
+type PodSecurity struct {
+	bulkheadv1alpha1.PodSecurity `json:",inline"`
+
+	// NamespaceLabels says what becomes of the labels
+	// pod-security.kubernetes.io/{enforce,warn,audit}[-version]. Default: ignore.
+	NamespaceLabels NamespaceLabels `json:"namespaceLabels,omitempty"`
+}
+
+// NamespaceLabels says what becomes of a namespace's Pod Security labels.
+type NamespaceLabels string
+
+const (
+	// NamespaceLabelsIgnore leaves them to Kubernetes' own PodSecurity plugin.
+	NamespaceLabelsIgnore NamespaceLabels = "ignore"
+	// NamespaceLabelsHonour puts Bulkhead in that plugin's place: the stricter of
+	// a namespace's labels and its Tenant (or the configuration) counts.
+	NamespaceLabelsHonour NamespaceLabels = "honour"
+)
+
+// WorkloadTemplates says what happens to pod templates that violate a rule.
+type WorkloadTemplates string
+
+const (
+	// WorkloadTemplatesIgnore judges pods alone.
+	WorkloadTemplatesIgnore WorkloadTemplates = "ignore"
+	// WorkloadTemplatesWarn tells whoever writes the workload.
+	WorkloadTemplatesWarn WorkloadTemplates = "warn"
+	// WorkloadTemplatesEnforce refuses the workload where its pods would be.
+	WorkloadTemplatesEnforce WorkloadTemplates = "enforce"
 )
 
 // Cluster holds the cluster's address ranges as CIDRs in canonical form.

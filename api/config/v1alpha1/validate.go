@@ -31,20 +31,31 @@ func Validate(c *BulkheadConfiguration) field.ErrorList {
 	errs = append(errs, each(administrators.Child("users"), c.Administrators.Users, notEmpty)...)
 	errs = append(errs, oneOf(field.NewPath("unassigned"), c.Unassigned, UnassignedWarn, UnassignedEnforce, UnassignedIgnore)...)
 	errs = append(errs, validatePodSecurity(field.NewPath("podSecurity"), c.PodSecurity)...)
+	errs = append(errs, oneOf(field.NewPath("workloadTemplates"), c.WorkloadTemplates,
+		WorkloadTemplatesIgnore, WorkloadTemplatesWarn, WorkloadTemplatesEnforce)...)
 	errs = append(errs, validateCluster(field.NewPath("cluster"), c.Cluster)...)
 	errs = append(errs, validateSidecar(field.NewPath("sidecar"), c.Sidecar)...)
 	return errs
 }
 
-// validatePodSecurity refuses level privileged: a Tenant may leave its level to
-// the configuration, and there is no privileged tenant.
-func validatePodSecurity(path *field.Path, p bulkheadv1alpha1.PodSecurity) field.ErrorList {
-	return slices.Concat(
+// validatePodSecurity refuses to enforce level privileged: a Tenant may leave its
+// level to the configuration, and there is no privileged tenant.
+func validatePodSecurity(path *field.Path, p PodSecurity) field.ErrorList {
+	errs := slices.Concat(
 		oneOf(path.Child("enforce"), p.Enforce, bulkheadv1alpha1.Baseline, bulkheadv1alpha1.Restricted),
-		oneOf(path.Child("enforceVersion"), p.EnforceVersion, bulkheadv1alpha1.VersionLatest),
-		oneOf(path.Child("warn"), p.Warn, bulkheadv1alpha1.Baseline, bulkheadv1alpha1.Restricted),
-		oneOf(path.Child("warnVersion"), p.WarnVersion, bulkheadv1alpha1.VersionLatest),
+		oneOf(path.Child("warn"), p.Warn, bulkheadv1alpha1.Privileged, bulkheadv1alpha1.Baseline, bulkheadv1alpha1.Restricted),
+		oneOf(path.Child("audit"), p.Audit, bulkheadv1alpha1.Privileged, bulkheadv1alpha1.Baseline, bulkheadv1alpha1.Restricted),
+		oneOf(path.Child("namespaceLabels"), p.NamespaceLabels, NamespaceLabelsIgnore, NamespaceLabelsHonour),
 	)
+	for name, version := range map[string]string{
+		"enforceVersion": p.EnforceVersion, "warnVersion": p.WarnVersion, "auditVersion": p.AuditVersion,
+	} {
+		if _, err := bulkheadv1alpha1.ParseVersion(version); err != nil {
+			errs = append(errs, field.Invalid(path.Child(name), version, err.Error()))
+		}
+	}
+	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
+	return errs
 }
 
 // validateCluster wants canonical ranges, and keeps apart what the firewall treats
