@@ -29,6 +29,8 @@ const (
 	Helm        = "helm"
 	Pause       = "pause"
 	IPAM        = "bulkhead-testbed-ipam"
+	Second      = "bulkhead-testbed-second"
+	Outside     = "bulkhead-testbed-outside"
 )
 
 // Targets lists the test bed's binaries. testbed is the folder tests/testbed of the repository.
@@ -45,6 +47,8 @@ func Targets(testbed string) ([]Target, error) {
 	return []Target{
 		{Name: Pause, Dir: filepath.Join(testbed, "node", "pause")},
 		{Name: IPAM, Dir: filepath.Join(testbed, "node", "ipam")},
+		{Name: Second, Dir: filepath.Join(testbed, "node", "second")},
+		{Name: Outside, Dir: filepath.Join(testbed, "node", "outside")},
 		{Name: Kubernetes, Dir: kubernetes, LDFlags: flags},
 		{Name: CertManager, Dir: filepath.Join(testbed, "certmanager")},
 		{Name: CoreDNS, Dir: filepath.Join(testbed, "coredns")},

@@ -32,13 +32,23 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Options say what cluster to start. All fields but Ranges are required.
+// Options say what cluster to start. Repository and Log are required.
 type Options struct {
 	// Repository is the root of the Bulkhead repository: binaries are cached below it in .cache, logs of a failed
 	// run are kept below it in out/testbed-logs.
 	Repository string
 	// Ranges gives namespaces address ranges of their own, as CIDRs. The first is the pod's primary family.
 	Ranges map[string][]string
+	// Second, if not empty, gives every pod a second interface, SecondInterface, by macvlan: all pods of all
+	// namespaces are in one network there, Network.SecondCIDRs, of which it names the namespaces' parts.
+	Second map[string][]string
+	// ProxyMode is kube-proxy's, ProxyIPTables if it is empty.
+	ProxyMode ProxyMode
+	// APIServerFlags are flags of the API server after the test bed's own: "--disable-admission-plugins=PodSecurity".
+	APIServerFlags []string
+	// ControlPlaneOnly leaves the node out: etcd, API server and controller manager. Pods are admitted and stay
+	// Pending. It starts in half the time, and needs neither containerd nor cgroups.
+	ControlPlaneOnly bool
 	// Log is told each step.
 	Log *progress.Log
 }
@@ -73,7 +83,8 @@ func Build(ctx context.Context, options Options) (map[string]string, error) {
 	return cache.All(ctx, targets)
 }
 
-// Start boots a cluster and returns when its node is Ready. What an earlier run left behind is removed first.
+// Start boots a cluster and returns when its node is Ready. What an earlier run left behind is removed first; if
+// another test bed is running on this machine, Start waits for its end.
 // On an error nothing is left running; the error names the folder with the components' logs.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err := host.Prepare(ctx, options.Log); err != nil {
@@ -83,8 +94,8 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: options, binaries: binaries, network: newNetwork(options.Ranges)}
-	if c.lock, err = acquire(); err != nil {
+	c := &Cluster{options: options, binaries: binaries, network: newNetwork(options.Ranges, options.Second)}
+	if c.lock, err = acquireInTurn(ctx, options.Log); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(options.keptLogs()); err != nil {
@@ -106,8 +117,10 @@ func (c *Cluster) boot(ctx context.Context) error {
 	if err := c.placeBinaries(); err != nil {
 		return err
 	}
-	if err := createCgroups(); err != nil {
-		return fmt.Errorf("create cgroups: %w", err)
+	if !c.options.ControlPlaneOnly {
+		if err := createCgroups(); err != nil {
+			return fmt.Errorf("create cgroups: %w", err)
+		}
 	}
 	var err error
 	if c.node, err = startNode(ctx, c.network); err != nil {
@@ -121,6 +134,9 @@ func (c *Cluster) boot(ctx context.Context) error {
 	}
 	if err := c.connect(); err != nil {
 		return err
+	}
+	if c.options.ControlPlaneOnly {
+		return c.startControlPlane(ctx)
 	}
 	if err := c.startContainerd(ctx); err != nil {
 		return err

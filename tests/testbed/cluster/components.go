@@ -39,18 +39,19 @@ var kubeletTemplate string
 // that the node hides, the CNI plugins by link. The components are one binary under many names.
 func (c *Cluster) placeBinaries() error {
 	for name, target := range map[string]string{
-		"kubernetes": build.Kubernetes, "pause": build.Pause, build.IPAM: build.IPAM,
+		"kubernetes": build.Kubernetes, "pause": build.Pause,
+		build.IPAM: build.IPAM, build.Second: build.Second, build.Outside: build.Outside,
 	} {
 		if err := copyFile(c.binaries[target], filepath.Join(binDir, name)); err != nil {
 			return err
 		}
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"} {
+	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler, Kubelet, KubeProxy, "kubectl"} {
 		if err := os.Symlink("kubernetes", filepath.Join(binDir, name)); err != nil {
 			return err
 		}
 	}
-	for _, name := range []string{"ptp", "loopback", "host-local"} {
+	for _, name := range []string{"ptp", "macvlan", "loopback", "host-local"} {
 		if err := os.Symlink(filepath.Join(host.CNIDir, name), filepath.Join(binDir, name)); err != nil {
 			return err
 		}
@@ -71,7 +72,7 @@ func copyFile(from, to string) error {
 }
 
 func (c *Cluster) startContainerd(ctx context.Context) error {
-	config, err := c.network.cniConfig(build.IPAM)
+	config, err := c.network.cniConfig()
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.node.run("containerd", "--config", path); err != nil {
+	if err := c.node.run(Containerd, Containerd, "--config", path); err != nil {
 		return err
 	}
 	return c.Wait(ctx, "containerd to answer", time.Minute, func(ctx context.Context) error {
@@ -93,35 +94,41 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 
 func (c *Cluster) startControlPlane(ctx context.Context) error {
 	services := "--service-cluster-ip-range=" + strings.Join(c.network.ServiceCIDRs, ",")
-	if err := c.node.run("etcd", "--data-dir="+runDir+"/etcd", "--unsafe-no-fsync", "--log-level=warn",
+	if err := c.node.run(Etcd, Etcd, "--data-dir="+runDir+"/etcd", "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL, "--listen-peer-urls=http://127.0.0.1:2380"); err != nil {
 		return err
 	}
-	if err := c.node.run("kube-apiserver", "--etcd-servers="+etcdURL, services,
-		"--advertise-address="+c.network.Node[0], fmt.Sprintf("--secure-port=%d", apiServerPort),
+	server := []string{APIServer, "--etcd-servers=" + etcdURL, services,
+		"--advertise-address=" + c.network.Node[0], fmt.Sprintf("--secure-port=%d", apiServerPort),
 		"--allow-privileged", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
-		"--client-ca-file="+pki("ca.crt"), "--tls-cert-file="+pki("apiserver.crt"), "--tls-private-key-file="+pki("apiserver.key"),
-		"--kubelet-certificate-authority="+pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
-		"--kubelet-client-certificate="+pki("apiserver-kubelet-client.crt"), "--kubelet-client-key="+pki("apiserver-kubelet-client.key"),
+		"--client-ca-file=" + pki("ca.crt"), "--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"),
+		"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
+		"--kubelet-client-certificate=" + pki("apiserver-kubelet-client.crt"), "--kubelet-client-key=" + pki("apiserver-kubelet-client.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+pki("service-account.pub"), "--service-account-signing-key-file="+pki("service-account.key"),
-	); err != nil {
+		"--service-account-key-file=" + pki("service-account.pub"), "--service-account-signing-key-file=" + pki("service-account.key"),
+	}
+	if err := c.node.run(APIServer, append(server, c.options.APIServerFlags...)...); err != nil {
 		return err
 	}
-	if err := c.waitReadyz(ctx); err != nil {
+	if err := c.WaitAPIServer(ctx); err != nil {
 		return err
 	}
 	// Not before the API server is ready: their first tries would fail, and back off for long.
-	if err := c.node.run("kube-controller-manager", "--kubeconfig="+pki("controller-manager.kubeconfig"), "--leader-elect=false",
+	if err := c.node.run(ControllerManager, ControllerManager, "--kubeconfig="+pki("controller-manager.kubeconfig"), "--leader-elect=false",
 		"--use-service-account-credentials", "--root-ca-file="+pki("ca.crt"),
 		"--service-account-private-key-file="+pki("service-account.key")); err != nil {
 		return err
 	}
-	return c.node.run("kube-scheduler", "--kubeconfig="+pki("scheduler.kubeconfig"), "--leader-elect=false")
+	// Pods need their namespace's service account, which the controller manager makes.
+	return c.Wait(ctx, "the controller manager's first service account", time.Minute, func(ctx context.Context) error {
+		_, err := c.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
 }
 
-// waitReadyz uses a client of its own: client-go's would put failures of a server that is not up yet into its back-off.
-func (c *Cluster) waitReadyz(ctx context.Context) error {
+// WaitAPIServer waits until the API server is ready. It uses a client of its own: client-go's would put failures of a
+// server that is not up yet into its back-off.
+func (c *Cluster) WaitAPIServer(ctx context.Context) error {
 	ca, err := os.ReadFile(pki("ca.crt"))
 	if err != nil {
 		return err
@@ -146,7 +153,7 @@ func (c *Cluster) waitReadyz(ctx context.Context) error {
 	})
 }
 
-// startNodeAgents starts kubelet and kube-proxy and waits for a node that can run pods.
+// startNodeAgents starts what a node has, and waits until it can run pods.
 func (c *Cluster) startNodeAgents(ctx context.Context) error {
 	if err := os.WriteFile(runDir+"/resolv.conf", nil, 0o644); err != nil {
 		return err
@@ -155,16 +162,28 @@ func (c *Cluster) startNodeAgents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.node.run("kubelet", "--config="+config, "--kubeconfig="+pki("kubelet.kubeconfig"),
+	if err := c.node.run(Scheduler, Scheduler, "--kubeconfig="+pki("scheduler.kubeconfig"), "--leader-elect=false"); err != nil {
+		return err
+	}
+	if err := c.node.run(Kubelet, Kubelet, "--config="+config, "--kubeconfig="+pki("kubelet.kubeconfig"),
 		"--hostname-override="+nodeName, "--node-ip="+strings.Join(c.network.Node, ","),
 		"--root-dir="+runDir+"/kubelet", "--cert-dir="+pkiDir); err != nil {
 		return err
 	}
 	// Zero leaves the connection tracking limits as they are; they are the whole machine's.
-	if err := c.node.run("kube-proxy", "--kubeconfig="+pki("proxy.kubeconfig"), "--hostname-override="+nodeName, "--proxy-mode=iptables",
-		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0"); err != nil {
+	if err := c.node.run(KubeProxy, KubeProxy, "--kubeconfig="+pki("proxy.kubeconfig"), "--hostname-override="+nodeName,
+		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0",
+		"--proxy-mode="+string(c.options.proxyMode())); err != nil {
 		return err
 	}
+	if err := c.node.run(outsideHost, outside(append([]string{build.Outside, OutsideName}, c.network.Outside...)...)...); err != nil {
+		return err
+	}
+	return c.WaitNode(ctx)
+}
+
+// WaitNode waits until the node is Ready.
+func (c *Cluster) WaitNode(ctx context.Context) error {
 	return c.Wait(ctx, "the node to be Ready", time.Minute, func(ctx context.Context) error {
 		node, err := c.client.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})
 		if err != nil {
@@ -172,9 +191,7 @@ func (c *Cluster) startNodeAgents(ctx context.Context) error {
 		}
 		for _, condition := range node.Status.Conditions {
 			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-				// Pods need their namespace's service account, which the controller manager makes.
-				_, err := c.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
-				return err
+				return nil
 			}
 			if condition.Type == corev1.NodeReady {
 				return errors.New(condition.Message)

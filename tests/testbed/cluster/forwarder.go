@@ -84,23 +84,45 @@ func (f *forwarder) copy(client, server *net.TCPConn) {
 	both.Wait()
 }
 
-// dial connects from inside the node's network namespace: a socket belongs to the one it was made in.
-func (f *forwarder) dial() (net.Conn, error) {
-	type dialled struct {
-		conn net.Conn
-		err  error
-	}
-	result := make(chan dialled, 1)
+// dial connects from inside the node's network namespace.
+func (f *forwarder) dial() (conn net.Conn, err error) {
+	err = within(f.namespace, func() error {
+		conn, err = (&net.Dialer{}).DialContext(f.ctx, "tcp", f.target)
+		return err
+	})
+	return conn, err
+}
+
+// within calls f on a thread in a network namespace: a socket belongs to the one it was made in.
+func within(namespace *os.File, f func() error) error {
+	done := make(chan error, 1)
 	go func() {
 		// Never unlocked: the thread is in the wrong namespace for anybody else and ends with this goroutine.
 		runtime.LockOSThread()
-		if err := unix.Setns(int(f.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- dialled{nil, err}
+		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- err
 			return
 		}
-		conn, err := (&net.Dialer{}).DialContext(f.ctx, "tcp", f.target)
-		result <- dialled{conn, err}
+		done <- f()
 	}()
-	r := <-result
-	return r.conn, r.err
+	return <-done
+}
+
+// Listen opens a listening socket in the node's network, for a server that runs in this program: the API server
+// reaches it under the node's addresses and 127.0.0.1, pods under the former.
+func (c *Cluster) Listen(ctx context.Context, address string) (listener net.Listener, err error) {
+	err = within(c.forward.namespace, func() error {
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		return err
+	})
+	return listener, err
+}
+
+// Dial connects from the node's network.
+func (c *Cluster) Dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = within(c.forward.namespace, func() error {
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
 }

@@ -6,27 +6,46 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
 )
+
+// SecondInterface is the name of pods' second interface.
+const SecondInterface = "net1"
+
+// OutsideName is a name of the outside host's, which the cluster's DNS resolves by asking it.
+const OutsideName = "outside.example"
 
 // Network is the cluster's address plan. Every list holds IPv4 first, then IPv6 if the machine has it.
 type Network struct {
 	Node         []string            // the node's addresses
-	NodeCIDRs    []string            // the networks that they lie in
+	Router       []string            // the router's that the node's default routes lead to
+	NodeCIDRs    []string            // the networks that both lie in
 	ServiceCIDRs []string            // the ranges of ClusterIPs
 	PodCIDRs     []string            // the ranges of namespaces without one of their own
 	Ranges       map[string][]string // the others' ranges, by namespace
+	// Outside are the addresses of a host outside the cluster, for the internet: it serves HTTP and DNS. Pods reach it
+	// masqueraded to the node's address.
+	Outside []string
+	// SecondCIDRs are the ranges of the one network that all pods have their second interface in, and SecondRanges
+	// the namespaces' parts of it. Both are empty if pods have one interface.
+	SecondCIDRs  []string
+	SecondRanges map[string][]string
 }
 
-func newNetwork(ranges map[string][]string) Network {
+func newNetwork(ranges, second map[string][]string) Network {
 	network := Network{
 		Node:         []string{"10.250.0.1", "fd00:10:250::1"},
+		Router:       []string{"10.250.0.254", "fd00:10:250::fe"},
 		NodeCIDRs:    []string{"10.250.0.0/24", "fd00:10:250::/64"},
 		ServiceCIDRs: []string{"10.96.0.0/16", "fd00:10:96::/112"},
 		PodCIDRs:     []string{"10.244.0.0/16", "fd00:10:244::/64"},
-		Ranges:       map[string][]string{},
+		Ranges:       clone(ranges),
+		Outside:      []string{"203.0.113.10", "2001:db8:203::10"}, // for documentation: RFC 5737, RFC 3849
+		SecondRanges: clone(second),
 	}
-	for namespace, subnets := range ranges {
-		network.Ranges[namespace] = slices.Clone(subnets)
+	if len(second) > 0 {
+		network.SecondCIDRs = []string{"172.17.0.0/16", "fd00:172:17::/64"}
 	}
 	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
 		network.dropIPv6()
@@ -34,24 +53,41 @@ func newNetwork(ranges map[string][]string) Network {
 	return network
 }
 
+func clone(ranges map[string][]string) map[string][]string {
+	cloned := map[string][]string{}
+	for namespace, subnets := range ranges {
+		cloned[namespace] = slices.Clone(subnets)
+	}
+	return cloned
+}
+
 func (n *Network) dropIPv6() {
 	isIPv6 := func(address string) bool { return strings.Contains(address, ":") }
-	for _, list := range []*[]string{&n.Node, &n.NodeCIDRs, &n.ServiceCIDRs, &n.PodCIDRs} {
+	for _, list := range []*[]string{&n.Node, &n.Router, &n.NodeCIDRs, &n.ServiceCIDRs, &n.PodCIDRs, &n.Outside, &n.SecondCIDRs} {
 		*list = slices.DeleteFunc(*list, isIPv6)
 	}
-	for namespace, subnets := range n.Ranges {
-		n.Ranges[namespace] = slices.DeleteFunc(subnets, isIPv6)
+	for _, ranges := range []map[string][]string{n.Ranges, n.SecondRanges} {
+		for namespace, subnets := range ranges {
+			ranges[namespace] = slices.DeleteFunc(subnets, isIPv6)
+		}
 	}
 }
 
-// scriptArguments are node.sh's after the first: address with prefix length, service range, for each family.
-func (n Network) scriptArguments() []string {
-	var args []string
-	for i, address := range n.Node {
+// scriptVariables are the environment of node.sh.
+func (n Network) scriptVariables() []string {
+	var variables []string
+	for i, family := range []string{"4", "6"}[:len(n.Node)] {
 		_, length, _ := strings.Cut(n.NodeCIDRs[i], "/")
-		args = append(args, address+"/"+length, n.ServiceCIDRs[i])
+		variables = append(variables,
+			"NODE"+family+"="+n.Node[i]+"/"+length,
+			"ROUTER"+family+"="+n.Router[i]+"/"+length,
+			"OUTSIDE"+family+"="+n.Outside[i],
+			"SERVICES"+family+"="+n.ServiceCIDRs[i])
 	}
-	return args
+	if len(n.SecondCIDRs) > 0 {
+		variables = append(variables, "SECOND=1")
+	}
+	return variables
 }
 
 // apiServerAddresses are the addresses that the API server's certificate is for: the node's, the first of each
@@ -73,21 +109,37 @@ func (n Network) apiServerAddresses() ([]net.IP, error) {
 }
 
 // cniConfig is the network configuration list: a routed link for each pod, as most CNIs without a bridge make it, and
-// the shim that gives each namespace its range.
-func (n Network) cniConfig(ipam string) ([]byte, error) {
-	return json.MarshalIndent(map[string]any{
-		"cniVersion": "0.4.0",
-		"name":       "testbed",
-		"plugins": []any{map[string]any{
-			"type":   "ptp",
-			"ipMasq": false,
-			"mtu":    1500,
-			"ipam": map[string]any{
-				"type":    ipam,
-				"dataDir": cniDir + "/addresses",
-				"ranges":  n.Ranges,
-				"default": n.PodCIDRs,
+// the shim that gives each namespace its range. The second interface is another shim's.
+func (n Network) cniConfig() ([]byte, error) {
+	plugins := []any{map[string]any{
+		"type":   "ptp",
+		"ipMasq": false,
+		"mtu":    1500,
+		"ipam":   n.ipamConfig(n.Ranges, n.PodCIDRs, nil),
+	}}
+	if len(n.SecondCIDRs) > 0 {
+		others := []string{"172.17.0.0/24", "fd00:172:17::/80"}[:len(n.SecondCIDRs)]
+		plugins = append(plugins, map[string]any{
+			"type":      build.Second,
+			"interface": SecondInterface,
+			"delegate": map[string]any{
+				"type":   "macvlan",
+				"master": "lan",
+				"mode":   "bridge",
+				"ipam":   n.ipamConfig(n.SecondRanges, others, n.SecondCIDRs),
 			},
-		}},
-	}, "", "  ")
+		})
+	}
+	return json.MarshalIndent(map[string]any{"cniVersion": "0.4.0", "name": "testbed", "plugins": plugins}, "", "  ")
+}
+
+// ipamConfig is that of the IPAM shim; see node/ipam.
+func (n Network) ipamConfig(ranges map[string][]string, others, segment []string) map[string]any {
+	return map[string]any{
+		"type":    build.IPAM,
+		"dataDir": cniDir + "/addresses",
+		"ranges":  ranges,
+		"default": others,
+		"segment": segment,
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -26,13 +27,18 @@ type node struct {
 	init    *exec.Cmd
 	stopped chan struct{}
 
-	mu     sync.Mutex
-	failed error // the first component that ended by itself
+	mu         sync.Mutex
+	components map[string]*component
+	failed     error // the first component that ended by itself
 }
 
 // startNode makes the namespaces and prepares them by node.sh.
 func startNode(ctx context.Context, network Network) (*node, error) {
-	n := &node{init: exec.Command(filepath.Join(binDir, "pause")), stopped: make(chan struct{})}
+	n := &node{
+		init:       exec.Command(filepath.Join(binDir, "pause")),
+		stopped:    make(chan struct{}),
+		components: map[string]*component{},
+	}
 	n.init.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Setsid:     true, // a terminal's Ctrl-C is for this program to handle
@@ -65,8 +71,9 @@ func (n *node) prepare(ctx context.Context, network Network) error {
 	if err := (process{PID: n.pid, StartTime: ticks}).save(); err != nil {
 		return err
 	}
-	args := append([]string{"sh", "-c", nodeScript, "node.sh", runDir}, network.scriptArguments()...)
-	if output, err := n.command(ctx, args...).CombinedOutput(); err != nil {
+	script := n.command(ctx, "sh", "-c", nodeScript, "node.sh")
+	script.Env = slices.Concat(script.Env, []string{"RUN=" + runDir}, network.scriptVariables())
+	if output, err := script.CombinedOutput(); err != nil {
 		return fmt.Errorf("node.sh: %w: %s", err, output)
 	}
 	return nil
@@ -78,37 +85,6 @@ func (n *node) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
 	command.Env = []string{"PATH=" + binDir + ":" + host.Path, "HOME=" + homeDir, "TMPDIR=/tmp"}
 	return command
-}
-
-// run starts a long-lived component with its output in LOGS/name.log.
-func (n *node) run(name string, args ...string) error {
-	log, err := os.Create(filepath.Join(logDir, name+".log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	command := n.command(context.Background(), append([]string{name}, args...)...)
-	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
-	}
-	go func() {
-		ended := command.Wait()
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.failed == nil {
-			n.failed = fmt.Errorf("%s has ended by itself (%v)", name, ended)
-		}
-	}()
-	return nil
-}
-
-// failure tells which component ended by itself, if any did.
-func (n *node) failure() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.failed
 }
 
 // stop ends every process of the node: the kernel kills what is left in a process namespace whose process 1 dies
@@ -124,6 +100,12 @@ func (n *node) stop() error {
 	return err
 }
 
+// NodeCommand is a command on the node, not yet started: of its programs, in its network and with its processes. Its
+// /run, /tmp, /var/lib and /var/log are the node's own; WriteFile makes files that both sides see.
+func (c *Cluster) NodeCommand(ctx context.Context, args ...string) *exec.Cmd {
+	return c.node.command(ctx, args...)
+}
+
 // NodeExec runs a command on the node, as its administrator would, and returns what it printed to stdout.
 func (c *Cluster) NodeExec(ctx context.Context, args ...string) (string, error) {
 	return c.nodeExec(ctx, nil, args...)
@@ -133,4 +115,23 @@ func (c *Cluster) nodeExec(ctx context.Context, stdin io.Reader, args ...string)
 	command := c.node.command(ctx, args...)
 	command.Stdin = stdin
 	return output(command)
+}
+
+// OutsideExec runs a command at the outside host, in its network.
+func (c *Cluster) OutsideExec(ctx context.Context, args ...string) (string, error) {
+	return c.NodeExec(ctx, outside(args...)...)
+}
+
+func outside(args ...string) []string {
+	return append([]string{"nsenter", "--net=/run/netns/outside", "--"}, args...)
+}
+
+// WriteFile writes a file that the cluster's components see under the returned path, and that ends with the cluster:
+// configuration for flags of theirs.
+func (c *Cluster) WriteFile(name string, content []byte) (string, error) {
+	path := filepath.Join(filesDir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, content, 0o644)
 }

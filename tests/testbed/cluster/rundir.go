@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,11 +27,32 @@ const (
 	pkiDir    = runDir + "/pki"
 	cniDir    = runDir + "/cni"
 	homeDir   = runDir + "/home"
+	filesDir  = runDir + "/files"
 	stateFile = runDir + "/state.json"
 )
 
 // ErrRunning says that another test bed is running on this machine; there can be one.
 var ErrRunning = errors.New("another test bed is running on this machine")
+
+// acquireInTurn is acquire once no other test bed runs.
+func acquireInTurn(ctx context.Context, log *progress.Log) (*os.File, error) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for told := false; ; told = true {
+		lock, err := acquire()
+		if !errors.Is(err, ErrRunning) {
+			return lock, err
+		}
+		if !told {
+			log.Printf("  %v; waiting for its end", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
 
 // acquire takes the run folder for this process and empties it of what an earlier run left. The kernel releases the
 // lock (flock(2)) when the process ends, however it ends.

@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
@@ -12,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TenantCIDRs is the range of all tenants together, IPv4 first.
-func TenantCIDRs() []string { return []string{"172.16.0.0/16", "fd00:172:16::/48"} }
+// TenantCIDRs is the range of all tenants together, IPv4 first. It holds the pods' second network.
+func TenantCIDRs() []string { return []string{"172.16.0.0/15", "fd00:172:16::/47"} }
 
 // Ranges gives each tenant's namespace its part of TenantCIDRs, for the cluster's IPAM.
 func Ranges() map[string][]string {
@@ -23,11 +24,19 @@ func Ranges() map[string][]string {
 	}
 }
 
+// SecondRanges gives each tenant's namespace its part of the pods' second network.
+func SecondRanges() map[string][]string {
+	return map[string][]string{
+		alice: {"172.17.1.0/24", "fd00:172:17:0:1::/80"},
+		bob:   {"172.17.2.0/24", "fd00:172:17:0:2::/80"},
+	}
+}
+
 // tenants are alice and bob, with one namespace each that is called as they are.
 func tenants(network cluster.Network) []install.Tenant {
 	var all []install.Tenant
 	for _, name := range []string{alice, bob} {
-		all = append(all, install.Tenant{Name: name, Namespaces: []string{name}, CIDRs: network.Ranges[name]})
+		all = append(all, install.Tenant{Name: name, Namespaces: []string{name}, CIDRs: slices.Concat(network.Ranges[name], network.SecondRanges[name])})
 	}
 	return all
 }

@@ -35,6 +35,7 @@ func requirements() []requirement {
 		{CNIDir + "/ptp", "containernetworking-plugins"},
 		{CNIDir + "/loopback", "containernetworking-plugins"},
 		{CNIDir + "/host-local", "containernetworking-plugins"},
+		{CNIDir + "/macvlan", "containernetworking-plugins"},
 		{"xtables-nft-multi", "iptables"},
 		{"xtables-legacy-multi", "iptables"},
 		{"nft", "nftables"},

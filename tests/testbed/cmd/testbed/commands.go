@@ -62,7 +62,7 @@ helm get values bulkhead -n bulkhead-system
 Ctrl-C ends the cluster.`
 
 func up(ctx context.Context, s settings) (err error) {
-	if !s.bare {
+	if !s.bare && !s.controlPlane {
 		if err := install.CheckArchives(s.repository); err != nil {
 			return err
 		}
@@ -72,6 +72,11 @@ func up(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.log.Step("take the cluster down", c.Stop)) }()
+	if s.controlPlane {
+		s.log.Printf("\nexport KUBECONFIG=%s\nalias kubectl=%s\n\nCtrl-C ends it.", c.Kubeconfig(), c.KubectlPath())
+		<-ctx.Done()
+		return nil
+	}
 	if err := s.furnish(ctx, c); err != nil {
 		return err
 	}
@@ -100,5 +105,12 @@ func (s settings) furnish(ctx context.Context, c *cluster.Cluster) error {
 }
 
 func (s settings) clusterOptions() cluster.Options {
-	return cluster.Options{Repository: s.repository, Ranges: experiments.Ranges(), Log: s.log}
+	options := cluster.Options{
+		Repository: s.repository, Ranges: experiments.Ranges(), ProxyMode: cluster.ProxyMode(s.proxyMode),
+		APIServerFlags: s.apiServer, ControlPlaneOnly: s.controlPlane, Log: s.log,
+	}
+	if s.second {
+		options.Second = experiments.SecondRanges()
+	}
+	return options
 }

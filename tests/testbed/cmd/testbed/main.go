@@ -32,13 +32,21 @@ commands:
 flags:
   --repository DIR   the Bulkhead repository (default: found upwards from here)
   --bare             up: neither cert-manager nor Bulkhead
+  --second           up: a second interface for every pod, net1, in one network by macvlan
+  --proxy-mode MODE  up: kube-proxy's, iptables (the default) or nftables
+  --control-plane    up: no node, and nothing installed: etcd, API server and controller manager alone
+  --api-server FLAG  up: another flag of the API server, "--disable-admission-plugins=PodSecurity"; may be given again
 `
 
 // settings are the flags, read.
 type settings struct {
-	repository string
-	bare       bool
-	log        *progress.Log
+	repository   string
+	bare         bool
+	second       bool
+	controlPlane bool
+	proxyMode    string
+	apiServer    []string
+	log          *progress.Log
 }
 
 // command is one of the subcommands.
@@ -68,6 +76,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	s := settings{log: progress.New(stdout)}
 	flags.StringVar(&s.repository, "repository", "", "")
 	flags.BoolVar(&s.bare, "bare", false, "")
+	flags.BoolVar(&s.second, "second", false, "")
+	flags.BoolVar(&s.controlPlane, "control-plane", false, "")
+	flags.StringVar(&s.proxyMode, "proxy-mode", "", "")
+	flags.Func("api-server", "", func(flag string) error {
+		s.apiServer = append(s.apiServer, flag)
+		return nil
+	})
 	switch err := flags.Parse(args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stdout, usage)

@@ -2,7 +2,9 @@
 // rest to host-local. It plays the part that Calico's IPPools or Cilium's CiliumPodIPPools play in a real cluster:
 // Bulkhead's cidr addressing needs an IPAM that keeps to the tenants' ranges.
 //
-// Its configuration is {"type": …, "dataDir": DIR, "ranges": {"NAMESPACE": ["10.0.0.0/24", …]}, "default": […]}.
+// Its configuration is {"type": …, "dataDir": DIR, "ranges": {"NAMESPACE": ["10.0.0.0/24", …]}, "default": […]}. With
+// "segment": ["10.0.0.0/16", …] all namespaces are on one link of that prefix, and the ranges are parts of it: addresses
+// have the segment's prefix length, and no route leads out of it.
 // The namespace comes from K8S_POD_NAMESPACE in CNI_ARGS, which containerd sets for every call (CNI conventions,
 // "CNI_ARGS"). See the CNI specification, section 4, for delegation: the same environment, a changed stdin.
 package main
@@ -14,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +69,32 @@ func namespaceFrom(args string) string {
 	return ""
 }
 
+// settings are this plugin's.
+type settings struct {
+	DataDir string              `json:"dataDir"`
+	Ranges  map[string][]string `json:"ranges"`
+	Default []string            `json:"default"`
+	Segment []string            `json:"segment"`
+}
+
+// hostLocal are host-local's.
+type hostLocal struct {
+	Type    string           `json:"type"`
+	DataDir string           `json:"dataDir"`
+	Ranges  [][]addressRange `json:"ranges"`
+	Routes  []route          `json:"routes,omitempty"`
+}
+
+type addressRange struct {
+	Subnet string `json:"subnet"`
+	Start  string `json:"rangeStart,omitempty"`
+	End    string `json:"rangeEnd,omitempty"`
+}
+
+type route struct {
+	Destination string `json:"dst"`
+}
+
 // configFor turns the network configuration of the namespaces into host-local's for one of them. Each namespace has
 // a data folder of its own, because host-local keeps one "last reserved address" per network and folder.
 func configFor(input []byte, namespace string) ([]byte, error) {
@@ -73,11 +102,7 @@ func configFor(input []byte, namespace string) ([]byte, error) {
 	if err := json.Unmarshal(input, &network); err != nil {
 		return nil, fmt.Errorf("parse the network configuration: %w", err)
 	}
-	var ipam struct {
-		DataDir string              `json:"dataDir"`
-		Ranges  map[string][]string `json:"ranges"`
-		Default []string            `json:"default"`
-	}
+	var ipam settings
 	if err := json.Unmarshal(network["ipam"], &ipam); err != nil {
 		return nil, fmt.Errorf("parse ipam: %w", err)
 	}
@@ -85,24 +110,25 @@ func configFor(input []byte, namespace string) ([]byte, error) {
 	if len(subnets) == 0 {
 		subnets, folder = ipam.Default, "_default"
 	}
-	type subnetRange struct {
-		Subnet string `json:"subnet"`
-	}
-	type route struct {
-		Destination string `json:"dst"`
-	}
-	local := struct {
-		Type    string          `json:"type"`
-		DataDir string          `json:"dataDir"`
-		Ranges  [][]subnetRange `json:"ranges"`
-		Routes  []route         `json:"routes"`
-	}{Type: delegate, DataDir: filepath.Join(ipam.DataDir, folder)}
+	local := hostLocal{Type: delegate, DataDir: filepath.Join(ipam.DataDir, folder)}
 	for _, subnet := range subnets {
-		local.Ranges = append(local.Ranges, []subnetRange{{subnet}})
-		if strings.Contains(subnet, ":") {
-			local.Routes = append(local.Routes, route{"::/0"})
-		} else {
+		prefix, err := netip.ParsePrefix(subnet)
+		if err != nil {
+			return nil, err
+		}
+		if len(ipam.Segment) > 0 {
+			part, err := partOf(ipam.Segment, prefix)
+			if err != nil {
+				return nil, err
+			}
+			local.Ranges = append(local.Ranges, []addressRange{part})
+			continue
+		}
+		local.Ranges = append(local.Ranges, []addressRange{{Subnet: subnet}})
+		if prefix.Addr().Is4() {
 			local.Routes = append(local.Routes, route{"0.0.0.0/0"})
+		} else {
+			local.Routes = append(local.Routes, route{"::/0"})
 		}
 	}
 	encoded, err := json.Marshal(local)
@@ -111,6 +137,35 @@ func configFor(input []byte, namespace string) ([]byte, error) {
 	}
 	network["ipam"] = encoded
 	return json.Marshal(network)
+}
+
+// partOf is a namespace's part of the segment that contains it. The first two addresses of a part stay free: the
+// network's own and what host-local takes for a gateway.
+func partOf(segment []string, part netip.Prefix) (addressRange, error) {
+	for _, text := range segment {
+		whole, err := netip.ParsePrefix(text)
+		if err != nil {
+			return addressRange{}, err
+		}
+		if whole.Contains(part.Addr()) && whole.Bits() <= part.Bits() {
+			return addressRange{
+				Subnet: text,
+				Start:  part.Masked().Addr().Next().Next().String(),
+				End:    last(part).Prev().String(),
+			}, nil
+		}
+	}
+	return addressRange{}, fmt.Errorf("%s is no part of the segment %v", part, segment)
+}
+
+// last is the last address of a prefix.
+func last(prefix netip.Prefix) netip.Addr {
+	bytes := prefix.Masked().Addr().AsSlice()
+	for bit := prefix.Bits(); bit < len(bytes)*8; bit++ {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	address, _ := netip.AddrFromSlice(bytes) // its length is right: it was an address
+	return address
 }
 
 // skipAddressDetection saves a second or two a pod: ptp waits until an IPv6 address is no longer tentative, and on a

@@ -35,6 +35,28 @@ func TestConfigFor(t *testing.T) {
 	}
 }
 
+func TestConfigForOneSegment(t *testing.T) {
+	const network = `{"name": "testbed-net1", "ipam": {"type": "x", "dataDir": "/state", "segment": ["172.17.0.0/16", "fd00:2::/64"],
+		"ranges": {"alice": ["172.17.1.0/24", "fd00:2::1:0:0:0/80"], "mallory": ["10.0.0.0/24"]}}}`
+	const want = `{"type":"host-local","dataDir":"/state/alice","ranges":[` +
+		`[{"subnet":"172.17.0.0/16","rangeStart":"172.17.1.2","rangeEnd":"172.17.1.254"}],` +
+		`[{"subnet":"fd00:2::/64","rangeStart":"fd00:2::1:0:0:2","rangeEnd":"fd00:2::1:ffff:ffff:fffe"}]]}`
+	config, err := configFor([]byte(network), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]json.RawMessage
+	if err := json.Unmarshal(config, &got); err != nil {
+		t.Fatal(err)
+	}
+	if string(got["ipam"]) != want {
+		t.Errorf("got  %s\nwant %s", got["ipam"], want)
+	}
+	if got, err := configFor([]byte(network), "mallory"); err == nil {
+		t.Errorf("a range outside of the segment: got %s", got)
+	}
+}
+
 func TestConfigForRefusesWhatItCannotRead(t *testing.T) {
 	for _, input := range []string{"", "{", `{"name": "x"}`, `{"ipam": []}`} {
 		if got, err := configFor([]byte(input), "alice"); err == nil {
