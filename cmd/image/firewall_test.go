@@ -23,7 +23,7 @@ func firewallRecipe(t *testing.T) recipe {
 	if err != nil {
 		t.Skip("the firewall image cannot be built here:", err)
 	}
-	if err := checkTools(triplet); err != nil {
+	if err := checkTools(triplet, tools(), extensions()); err != nil {
 		t.Skip("the firewall image cannot be built here:", err)
 	}
 	chosen, err := choose(recipes(), []string{"firewall"})

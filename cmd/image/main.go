@@ -1,12 +1,12 @@
-// Command image builds Bulkhead's two container images without a container
+// Command image builds Bulkhead's container images without a container
 // daemon, a registry or a base image.
 //
-//	go run ./cmd/image                     both, as docker-archives in out/images
+//	go run ./cmd/image                     all, as docker-archives in out/images
 //	go run ./cmd/image -rootfs DIR webhook the webhook's file tree in DIR/webhook
 //
 // The flow: compile the static binary (compile.go), lay out a file tree
-// (webhook.go, firewall.go; rootfs.go), write it as one layer with its
-// configuration (archive.go). The firewall's tree holds iptables and ipset of
+// (webhook.go, firewall.go, probe.go; rootfs.go), write it as one layer with its
+// configuration (archive.go). The firewall's and the probe's trees hold tools of
 // the host, which must be Debian or derived from it, with the libraries that
 // their ELF headers name (libraries.go) and what dpkg knows of their packages
 // (packages.go). Nothing is installed: what is missing is named.
@@ -58,6 +58,13 @@ func recipes() []recipe {
 			user:    "0:0",
 			environ: []string{"PATH=" + sbin},
 		},
+		{
+			name:    "probe",
+			title:   "Bulkhead verify's probe",
+			layout:  probeLayout,
+			user:    "0:0",
+			environ: []string{"PATH=" + sbin},
+		},
 	}
 }
 
@@ -80,7 +87,7 @@ func main() {
 	flag.StringVar(&o.output, "output", "out/images", "`directory` for the docker-archives")
 	flag.StringVar(&o.rootfs, "rootfs", "", "write file trees into this `directory` instead of docker-archives")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: image [flags] [webhook] [firewall]")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: image [flags] [webhook] [firewall] [probe]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

@@ -13,7 +13,7 @@ func TestChoose(t *testing.T) {
 		want string
 		fail bool
 	}{
-		"none means all": {nil, "webhook firewall", false},
+		"none means all": {nil, "webhook firewall probe", false},
 		"one":            {[]string{"firewall"}, "firewall", false},
 		"unknown":        {[]string{"firewall", "frewall"}, "", true},
 	} {
