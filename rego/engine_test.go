@@ -160,6 +160,8 @@ func TestRules(t *testing.T) {
 		Severity:   "medium",
 		Threats:    []string{"D6", "P11"},
 		Level:      Restricted,
+		Since:      "v1.19",
+		since:      19,
 		Overrides:  []string{"pss-seccomp"},
 		Resources:  []string{pods},
 		Operations: []string{Create, Update},

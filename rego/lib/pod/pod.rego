@@ -34,13 +34,17 @@ contexts := array.concat([itself], containers)
 
 # METADATA
 # description: The pod says that it is for Windows, whose containers have no Linux security fields.
+default windows := false
+
 windows if input.object.spec.os.name == "windows"
 
 # METADATA
 # description: |
 #   The pod has a user namespace of its own (KEP-127). Only what the Pod Security
-#   Standards relax for it may ask; capabilities never do, as NET_ADMIN there still
+#   Standards relax for it (all since v1.35) may ask; capabilities never do, as NET_ADMIN there still
 #   owns the pod's network namespace (D8).
+default user_namespace := false
+
 user_namespace if input.object.spec.hostUsers == false
 
 _genuine("initContainers", index) if sidecar.genuine(index)

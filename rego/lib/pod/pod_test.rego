@@ -41,14 +41,14 @@ test_other_kinds_are_kept if {
 
 test_system if {
 	pod.windows with input as fixtures.pod({"os": {"name": "windows"}})
-	not pod.windows with input as fixtures.pod({"os": {"name": "linux"}})
-	not pod.windows with input as fixtures.pod({})
+	pod.windows == false with input as fixtures.pod({"os": {"name": "linux"}})
+	pod.windows == false with input as fixtures.pod({})
 }
 
 test_user_namespace if {
 	pod.user_namespace with input as fixtures.pod({"hostUsers": false})
-	not pod.user_namespace with input as fixtures.pod({"hostUsers": true})
-	not pod.user_namespace with input as fixtures.pod({})
+	pod.user_namespace == false with input as fixtures.pod({"hostUsers": true})
+	pod.user_namespace == false with input as fixtures.pod({})
 }
 
 spec := {

@@ -3,7 +3,9 @@
 # description: |
 #   The one form of a violation: container (empty for the pod itself), field path,
 #   message and remedy. All four are defined whatever the pod holds, so that no
-#   violation vanishes with its message.
+#   violation vanishes with its message. A violation of the Pod Security Standards may
+#   have `since` and `until`: the versions from and before which it counts, where these
+#   are not the rule's own.
 package lib.report
 
 # METADATA
@@ -27,6 +29,19 @@ violation(entry, field, problem, remedy) := {
 } if {
 	path := concat(".", [entry.kind, field])
 }
+
+# METADATA
+# description: |
+#   The violation, which is none any more from that version of the Pod Security Standards
+#   on, given that the condition holds.
+until(violation, version, true) := object.union(violation, {"until": version})
+
+until(violation, _, false) := violation
+
+# METADATA
+# description: |
+#   The violation, which is one from that version of the Pod Security Standards on.
+since(violation, version) := object.union(violation, {"since": version})
 
 # METADATA
 # description: Says which value it is, as JSON, so that a reader sees its type too.

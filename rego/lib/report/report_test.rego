@@ -33,6 +33,13 @@ test_pod if {
 	}
 }
 
+test_versions if {
+	violation := {"field": "x"}
+	report.until(violation, "v1.35", true) == {"field": "x", "until": "v1.35"}
+	report.until(violation, "v1.35", false) == violation
+	report.since(violation, "v1.35") == {"field": "x", "since": "v1.35"}
+}
+
 test_is if {
 	values := [true, "a\nb", 1, {"a": []}]
 	[report.is(value) | some value in values] == ["is true", `is "a\nb"`, "is 1", `is {"a":[]}`]

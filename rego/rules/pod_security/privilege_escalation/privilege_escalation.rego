@@ -2,7 +2,8 @@
 # title: Privilege escalation
 # description: |
 #   Privilege escalation, such as by the set-user-ID or set-group-ID file mode, must not
-#   be allowed. Pods for Windows (spec.os.name) have no such field.
+#   be allowed. Pods for Windows (spec.os.name) have no such field, and are let pass
+#   since v1.25.
 #
 #   Restricted fields:
 #   - spec.containers[*].securityContext.allowPrivilegeEscalation
@@ -18,6 +19,7 @@
 #   severity: medium
 #   threat: [D6]
 #   level: restricted
+#   since: v1.8
 #   avoid: |
 #     kind: Pod
 #     spec:
@@ -35,13 +37,11 @@ package rules.pod_security.privilege_escalation
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	container,
-	"securityContext.allowPrivilegeEscalation",
-	"is not false",
-	"set it to false",
+violations contains report.until(
+	report.violation(container, "securityContext.allowPrivilegeEscalation", "is not false", "set it to false"),
+	"v1.25",
+	pod.windows,
 ) if {
-	not pod.windows
 	some container in pod.containers
 	not safe(container)
 }

@@ -22,7 +22,8 @@ test_other_systems if {
 }
 
 test_windows if {
-	privilege_escalation.violations == set() with input as fixtures.every_kind_with({"os": {"name": "windows"}}, {})
+	expected := fixtures.until("v1.25", fixtures.in_every_kind(field, problem, "set it to false"))
+	privilege_escalation.violations == expected with input as fixtures.every_kind_with({"os": {"name": "windows"}}, {})
 }
 
 test_passes if {

@@ -2,7 +2,7 @@
 # title: Hosts of probes and lifecycle hooks
 # description: |
 #   The host field of probes and lifecycle hooks makes the kubelet, which stands outside
-#   every firewall, connect to any address. It must be disallowed (since v1.34).
+#   every firewall, connect to any address. It must be disallowed.
 #
 #   Restricted fields:
 #   - spec.containers[*].livenessProbe.httpGet.host
@@ -45,6 +45,7 @@
 #   severity: high
 #   threat: [D6]
 #   level: baseline
+#   since: v1.34
 #   avoid: |
 #     kind: Pod
 #     spec:

@@ -35,8 +35,11 @@ package rules.pod_security.proc_mount
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(container, "securityContext.procMount", report.is(value), "use Default or leave it out") if {
-	not pod.user_namespace
+violations contains report.until(
+	report.violation(container, "securityContext.procMount", report.is(value), "use Default or leave it out"),
+	"v1.35",
+	pod.user_namespace,
+) if {
 	some container in pod.containers
 	value := container.spec.securityContext.procMount
 	value != "Default"

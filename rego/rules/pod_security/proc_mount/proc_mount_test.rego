@@ -11,11 +11,10 @@ test_every_kind if {
 }
 
 test_user_namespace if {
-	every value in [true] {
-		expected := fixtures.in_every_kind("securityContext.procMount", problem("Unmasked"), "use Default or leave it out")
-		proc_mount.violations == expected with input as fixtures.every_kind_with({"hostUsers": value}, {"securityContext": {"procMount": "Unmasked"}})
-	}
-	proc_mount.violations == set() with input as fixtures.every_kind_with({"hostUsers": false}, {"securityContext": {"procMount": "Unmasked"}})
+	expected := fixtures.in_every_kind("securityContext.procMount", problem("Unmasked"), "use Default or leave it out")
+	unmasked := {"securityContext": {"procMount": "Unmasked"}}
+	proc_mount.violations == expected with input as fixtures.every_kind_with({"hostUsers": true}, unmasked)
+	proc_mount.violations == fixtures.until("v1.35", expected) with input as fixtures.every_kind_with({"hostUsers": false}, unmasked)
 }
 
 test_passes if {

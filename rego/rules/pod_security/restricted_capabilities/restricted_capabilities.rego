@@ -2,7 +2,8 @@
 # title: Capabilities, restricted
 # description: |
 #   Containers must drop ALL capabilities, and may only add NET_BIND_SERVICE back. Both
-#   are spelled exactly so. Pods for Windows (spec.os.name) have no such field.
+#   are spelled exactly so. Pods for Windows (spec.os.name) have no such field, and are let
+#   pass since v1.25.
 #
 #   Restricted fields:
 #   - spec.containers[*].securityContext.capabilities.drop
@@ -25,6 +26,7 @@
 #   severity: medium
 #   threat: [D2, D7, D8, P2]
 #   level: restricted
+#   since: v1.22
 #   overrides: [pss-capabilities]
 #   avoid: |
 #     kind: Pod
@@ -45,24 +47,30 @@ package rules.pod_security.restricted_capabilities
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	container,
-	"securityContext.capabilities.drop",
-	"lacks \"ALL\": unrestricted capabilities",
-	"drop ALL",
+violations contains report.until(
+	report.violation(
+		container,
+		"securityContext.capabilities.drop",
+		"lacks \"ALL\": unrestricted capabilities",
+		"drop ALL",
+	),
+	"v1.25",
+	pod.windows,
 ) if {
-	not pod.windows
 	some container in pod.containers
 	not drops_all(container)
 }
 
-violations contains report.violation(
-	container,
-	sprintf("securityContext.capabilities.add[%d]", [index]),
-	concat(": ", [report.is(capability), "unrestricted capabilities"]),
-	"remove it: only NET_BIND_SERVICE may be added",
+violations contains report.until(
+	report.violation(
+		container,
+		sprintf("securityContext.capabilities.add[%d]", [index]),
+		concat(": ", [report.is(capability), "unrestricted capabilities"]),
+		"remove it: only NET_BIND_SERVICE may be added",
+	),
+	"v1.25",
+	pod.windows,
 ) if {
-	not pod.windows
 	some container in pod.containers
 	some index, capability in container.spec.securityContext.capabilities.add
 	capability != "NET_BIND_SERVICE"

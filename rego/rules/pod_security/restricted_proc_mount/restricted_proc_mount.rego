@@ -1,7 +1,8 @@
 # METADATA
 # title: Masks of /proc, restricted
 # description: |
-#   The default /proc masks are set up to reduce the attack surface, and are required.
+#   The default /proc masks are set up to reduce the attack surface, and are required,
+#   in user namespaces too. Before v1.35 pss-proc-mount required as much.
 #
 #   Restricted fields:
 #   - spec.containers[*].securityContext.procMount
@@ -17,6 +18,7 @@
 #   severity: high
 #   threat: [D6]
 #   level: restricted
+#   since: v1.35
 #   overrides: [pss-proc-mount]
 #   avoid: |
 #     kind: Pod

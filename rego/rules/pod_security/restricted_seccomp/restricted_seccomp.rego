@@ -3,7 +3,7 @@
 # description: |
 #   A seccomp profile must be set, and only runtime default and localhost profiles are
 #   allowed. A container may leave it out where the pod sets an allowed one. Pods for
-#   Windows (spec.os.name) have no such field.
+#   Windows (spec.os.name) have no such field, and are let pass since v1.25.
 #
 #   Restricted fields:
 #   - spec.securityContext.seccompProfile.type
@@ -21,6 +21,7 @@
 #   severity: medium
 #   threat: [D6, P11]
 #   level: restricted
+#   since: v1.19
 #   overrides: [pss-seccomp]
 #   avoid: |
 #     kind: Pod
@@ -41,26 +42,32 @@ import data.lib.pod
 import data.lib.report
 
 # Set, and not to an allowed type.
-violations contains report.violation(
-	context,
-	"securityContext.seccompProfile.type",
-	report.is(object.get(profile, "type", "")),
-	"use RuntimeDefault or Localhost",
+violations contains report.until(
+	report.violation(
+		context,
+		"securityContext.seccompProfile.type",
+		report.is(object.get(profile, "type", "")),
+		"use RuntimeDefault or Localhost",
+	),
+	"v1.25",
+	pod.windows,
 ) if {
-	not pod.windows
 	some context in pod.contexts
 	profile := context.spec.securityContext.seccompProfile
 	not safe(profile)
 }
 
 # Set neither in the container nor in the pod.
-violations contains report.violation(
-	container,
-	"securityContext.seccompProfile",
-	"is set neither here nor in the pod's securityContext",
-	"use RuntimeDefault or Localhost in one of them",
+violations contains report.until(
+	report.violation(
+		container,
+		"securityContext.seccompProfile",
+		"is set neither here nor in the pod's securityContext",
+		"use RuntimeDefault or Localhost in one of them",
+	),
+	"v1.25",
+	pod.windows,
 ) if {
-	not pod.windows
 	not pod_sets
 	some container in pod.containers
 	not sets(container)

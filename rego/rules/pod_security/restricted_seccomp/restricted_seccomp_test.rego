@@ -16,8 +16,7 @@ test_bad_in_every_kind if {
 
 test_set_nowhere if {
 	every spec in [{}, {"securityContext": {}}] {
-		expected := fixtures.in_every_kind(field, "is set neither here nor in the pod's securityContext", "use RuntimeDefault or Localhost in one of them")
-		restricted_seccomp.violations == expected with input as fixtures.every_kind_with(spec, spec)
+		restricted_seccomp.violations == unset with input as fixtures.every_kind_with(spec, spec)
 	}
 }
 
@@ -35,9 +34,17 @@ test_profile_without_type if {
 }
 
 test_windows if {
-	restricted_seccomp.violations == set() with input as fixtures.every_kind_with({"os": {"name": "windows"}}, {})
-	restricted_seccomp.violations != set() with input as fixtures.every_kind_with({"os": {"name": "linux"}}, {})
+	restricted_seccomp.violations == fixtures.until("v1.25", unset) with input as fixtures.every_kind_with({"os": {"name": "windows"}}, {})
+	restricted_seccomp.violations == unset with input as fixtures.every_kind_with({"os": {"name": "linux"}}, {})
+	bad := fixtures.in_every_kind(concat(".", [field, "type"]), problem("Unconfined"), remedy)
+	restricted_seccomp.violations == fixtures.until("v1.25", bad) with input as fixtures.every_kind_with({"os": {"name": "windows"}}, profile("Unconfined"))
 }
+
+unset := fixtures.in_every_kind(
+	field,
+	"is set neither here nor in the pod's securityContext",
+	"use RuntimeDefault or Localhost in one of them",
+)
 
 test_passes if {
 	every type in ["RuntimeDefault", "Localhost"] {

@@ -39,21 +39,27 @@ import data.lib.pod
 import data.lib.report
 
 # Set, and not to true.
-violations contains report.violation(context, "securityContext.runAsNonRoot", report.is(value), "set it to true") if {
-	not pod.user_namespace
+violations contains report.until(
+	report.violation(context, "securityContext.runAsNonRoot", report.is(value), "set it to true"),
+	"v1.35",
+	pod.user_namespace,
+) if {
 	some context in pod.contexts
 	value := context.spec.securityContext.runAsNonRoot
 	value != true
 }
 
 # Set neither in the container nor in the pod.
-violations contains report.violation(
-	container,
-	"securityContext.runAsNonRoot",
-	"is set neither here nor in the pod's securityContext",
-	"set it to true in one of them",
+violations contains report.until(
+	report.violation(
+		container,
+		"securityContext.runAsNonRoot",
+		"is set neither here nor in the pod's securityContext",
+		"set it to true in one of them",
+	),
+	"v1.35",
+	pod.user_namespace,
 ) if {
-	not pod.user_namespace
 	not pod_sets
 	some container in pod.containers
 	not sets(container)

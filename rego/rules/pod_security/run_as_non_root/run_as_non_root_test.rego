@@ -13,8 +13,7 @@ test_false_in_every_kind if {
 test_set_nowhere if {
 	every spec in [{}, {"securityContext": {}}, {"hostUsers": true}] {
 		every container in [{}, {"securityContext": {}}] {
-			expected := fixtures.in_every_kind(field, "is set neither here nor in the pod's securityContext", "set it to true in one of them")
-			run_as_non_root.violations == expected with input as fixtures.every_kind_with(spec, container)
+			run_as_non_root.violations == unset with input as fixtures.every_kind_with(spec, container)
 		}
 	}
 }
@@ -28,9 +27,15 @@ test_false_in_pod if {
 }
 
 test_user_namespace if {
-	run_as_non_root.violations == set() with input as fixtures.every_kind_with({"hostUsers": false}, {"securityContext": {"runAsNonRoot": false}})
-	run_as_non_root.violations == set() with input as fixtures.every_kind_with({"hostUsers": false}, {})
+	explicit := fixtures.in_every_kind(field, "is false", "set it to true")
+	run_as_non_root.violations == fixtures.until("v1.35", explicit) with input as fixtures.every_kind_with(
+		object.union(pod_sets(true), {"hostUsers": false}),
+		{"securityContext": {"runAsNonRoot": false}},
+	)
+	run_as_non_root.violations == fixtures.until("v1.35", unset) with input as fixtures.every_kind_with({"hostUsers": false}, {})
 }
+
+unset := fixtures.in_every_kind(field, "is set neither here nor in the pod's securityContext", "set it to true in one of them")
 
 test_passes if {
 	run_as_non_root.violations == set() with input as fixtures.every_kind_with(pod_sets(true), {})

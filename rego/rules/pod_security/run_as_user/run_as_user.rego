@@ -19,6 +19,7 @@
 #   severity: medium
 #   threat: [D6]
 #   level: restricted
+#   since: v1.23
 #   avoid: |
 #     kind: Pod
 #     spec:
@@ -36,8 +37,11 @@ package rules.pod_security.run_as_user
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(context, "securityContext.runAsUser", report.is(value), "use a user other than 0, or leave it out") if {
-	not pod.user_namespace
+violations contains report.until(
+	report.violation(context, "securityContext.runAsUser", report.is(value), "use a user other than 0, or leave it out"),
+	"v1.35",
+	pod.user_namespace,
+) if {
 	some context in pod.contexts
 	value := context.spec.securityContext.runAsUser
 	value == 0

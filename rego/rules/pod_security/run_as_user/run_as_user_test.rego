@@ -19,8 +19,9 @@ test_zero_in_pod if {
 }
 
 test_user_namespace if {
-	run_as_user.violations == set() with input as fixtures.every_kind_with({"hostUsers": false}, {"securityContext": {"runAsUser": 0}})
-	run_as_user.violations != set() with input as fixtures.every_kind_with({"hostUsers": true}, {"securityContext": {"runAsUser": 0}})
+	expected := fixtures.in_every_kind(field, "is 0", remedy)
+	run_as_user.violations == expected with input as fixtures.every_kind_with({"hostUsers": true}, {"securityContext": {"runAsUser": 0}})
+	run_as_user.violations == fixtures.until("v1.35", expected) with input as fixtures.every_kind_with({"hostUsers": false}, {"securityContext": {"runAsUser": 0}})
 }
 
 test_passes if {

@@ -2,8 +2,8 @@
 # title: Seccomp profiles
 # description: |
 #   If seccomp profiles are specified, only runtime default and localhost profiles are
-#   allowed. The alpha annotations of before v1.19 do not count: no API server or
-#   kubelet that knows native sidecars reads them.
+#   allowed. Before v1.19 they were specified by alpha annotations, which that version's
+#   rule looks at instead; no API server or kubelet that knows native sidecars reads them.
 #
 #   Restricted fields:
 #   - spec.securityContext.seccompProfile.type
@@ -12,6 +12,12 @@
 #   - spec.ephemeralContainers[*].securityContext.seccompProfile.type
 #
 #   Allowed values: undefined/null, RuntimeDefault, Localhost
+#
+#   Restricted fields, before v1.19:
+#   - metadata.annotations["seccomp.security.alpha.kubernetes.io/pod"]
+#   - metadata.annotations["container.seccomp.security.alpha.kubernetes.io/*"]
+#
+#   Allowed values: undefined, runtime/default, docker/default, localhost/*
 # related_resources:
 #   - description: Pod Security Standards, baseline
 #     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
@@ -39,15 +45,44 @@ package rules.pod_security.seccomp
 import data.lib.pod
 import data.lib.report
 
-violations contains report.violation(
-	context,
-	"securityContext.seccompProfile.type",
-	report.is(object.get(profile, "type", "")),
-	"use RuntimeDefault or Localhost, or leave the profile out",
+violations contains report.since(
+	report.violation(
+		context,
+		"securityContext.seccompProfile.type",
+		report.is(object.get(profile, "type", "")),
+		"use RuntimeDefault or Localhost, or leave the profile out",
+	),
+	"v1.19",
 ) if {
 	some context in pod.contexts
 	profile := context.spec.securityContext.seccompProfile
 	not safe(profile)
 }
 
+violations contains report.until(
+	report.violation(
+		pod.metadata,
+		sprintf("annotations[%q]", [key]),
+		concat(", ", [report.is(value), "a forbidden seccompProfile"]),
+		"use runtime/default or localhost/<profile>, or remove the annotation",
+	),
+	"v1.19",
+	true,
+) if {
+	some key in annotations
+	value := input.object.metadata.annotations[key]
+	not safe_annotation(value)
+}
+
+annotations contains "seccomp.security.alpha.kubernetes.io/pod"
+
+annotations contains concat("", ["container.seccomp.security.alpha.kubernetes.io/", name]) if {
+	some container in pod.containers
+	name := container.spec.name
+}
+
 safe(profile) if profile.type in {"RuntimeDefault", "Localhost"}
+
+safe_annotation(value) if value in {"runtime/default", "docker/default"}
+
+safe_annotation(value) if startswith(value, "localhost/")

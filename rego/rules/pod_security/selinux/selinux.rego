@@ -10,8 +10,8 @@
 #   - spec.initContainers[*].securityContext.seLinuxOptions.type
 #   - spec.ephemeralContainers[*].securityContext.seLinuxOptions.type
 #
-#   Allowed values: undefined/null, "", container_t, container_init_t, container_kvm_t,
-#   container_engine_t
+#   Allowed values: undefined/null, "", container_t, container_init_t, container_kvm_t;
+#   since v1.31 container_engine_t
 #
 #   Restricted fields:
 #   - spec.securityContext.seLinuxOptions.user
@@ -52,16 +52,20 @@ import data.lib.pod
 import data.lib.report
 
 allowed := {
-	"type": {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"},
+	"type": {"", "container_t", "container_init_t", "container_kvm_t"},
 	"user": {""},
 	"role": {""},
 }
 
-violations contains report.violation(
-	context,
-	concat(".", ["securityContext.seLinuxOptions", field]),
-	report.is(value),
-	"leave it out, or use one of the allowed types",
+violations contains report.until(
+	report.violation(
+		context,
+		concat(".", ["securityContext.seLinuxOptions", field]),
+		report.is(value),
+		"leave it out, or use one of the allowed types",
+	),
+	"v1.31",
+	[field, value] == ["type", "container_engine_t"],
 ) if {
 	some context in pod.contexts
 	some field, value in context.spec.securityContext.seLinuxOptions

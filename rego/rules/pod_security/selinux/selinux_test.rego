@@ -20,8 +20,16 @@ test_pod if {
 }
 
 test_each_allowed_type if {
-	every type in ["container_t", "container_init_t", "container_kvm_t", "container_engine_t", ""] {
+	every type in ["container_t", "container_init_t", "container_kvm_t", ""] {
 		selinux.violations == set() with input as fixtures.every_kind({"securityContext": {"seLinuxOptions": {"type": type}}})
+	}
+}
+
+test_engine if {
+	every field in ["type", "user", "role"] {
+		expected := fixtures.in_every_kind(path(field), problem("container_engine_t"), remedy)
+		versioned := {"type": fixtures.until("v1.31", expected), "user": expected, "role": expected}
+		selinux.violations == versioned[field] with input as fixtures.every_kind({"securityContext": {"seLinuxOptions": {field: "container_engine_t"}}})
 	}
 }
 

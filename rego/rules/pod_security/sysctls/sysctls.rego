@@ -9,11 +9,13 @@
 #   - spec.securityContext.sysctls[*].name
 #
 #   Allowed values: kernel.shm_rmid_forced, net.ipv4.ip_local_port_range,
-#   net.ipv4.ip_local_reserved_ports, net.ipv4.ip_unprivileged_port_start,
-#   net.ipv4.ping_group_range, net.ipv4.tcp_fin_timeout,
-#   net.ipv4.tcp_keepalive_intvl, net.ipv4.tcp_keepalive_probes,
-#   net.ipv4.tcp_keepalive_time, net.ipv4.tcp_notsent_lowat, net.ipv4.tcp_rmem,
-#   net.ipv4.tcp_slow_start_after_idle, net.ipv4.tcp_syncookies, net.ipv4.tcp_wmem
+#   net.ipv4.ip_unprivileged_port_start, net.ipv4.ping_group_range,
+#   net.ipv4.tcp_syncookies;
+#   since v1.27 net.ipv4.ip_local_reserved_ports;
+#   since v1.29 net.ipv4.tcp_fin_timeout, net.ipv4.tcp_keepalive_intvl,
+#   net.ipv4.tcp_keepalive_probes, net.ipv4.tcp_keepalive_time;
+#   since v1.32 net.ipv4.tcp_rmem, net.ipv4.tcp_wmem;
+#   since v1.37 net.ipv4.tcp_notsent_lowat, net.ipv4.tcp_slow_start_after_idle
 # related_resources:
 #   - description: Pod Security Standards, baseline
 #     ref: https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
@@ -46,28 +48,37 @@ import data.lib.report
 allowed := {
 	"kernel.shm_rmid_forced",
 	"net.ipv4.ip_local_port_range",
-	"net.ipv4.ip_local_reserved_ports",
 	"net.ipv4.ip_unprivileged_port_start",
 	"net.ipv4.ping_group_range",
-	"net.ipv4.tcp_fin_timeout",
-	"net.ipv4.tcp_keepalive_intvl",
-	"net.ipv4.tcp_keepalive_probes",
-	"net.ipv4.tcp_keepalive_time",
-	"net.ipv4.tcp_notsent_lowat",
-	"net.ipv4.tcp_rmem",
-	"net.ipv4.tcp_slow_start_after_idle",
 	"net.ipv4.tcp_syncookies",
-	"net.ipv4.tcp_wmem",
 }
 
-violations contains report.violation(
+# The versions since which the others are.
+allowed_since := {
+	"net.ipv4.ip_local_reserved_ports": "v1.27",
+	"net.ipv4.tcp_fin_timeout": "v1.29",
+	"net.ipv4.tcp_keepalive_intvl": "v1.29",
+	"net.ipv4.tcp_keepalive_probes": "v1.29",
+	"net.ipv4.tcp_keepalive_time": "v1.29",
+	"net.ipv4.tcp_notsent_lowat": "v1.37",
+	"net.ipv4.tcp_rmem": "v1.32",
+	"net.ipv4.tcp_slow_start_after_idle": "v1.37",
+	"net.ipv4.tcp_wmem": "v1.32",
+}
+
+violations contains violation(index, name) if {
+	some index, sysctl in input.object.spec.securityContext.sysctls
+	name := object.get(sysctl, "name", "")
+	not name in allowed
+}
+
+violation(index, name) := report.until(forbidden(index, name), version, true) if {
+	version := allowed_since[name]
+} else := forbidden(index, name)
+
+forbidden(index, name) := report.violation(
 	pod.itself,
 	sprintf("securityContext.sysctls[%d].name", [index]),
-	concat(", ", [report.is(object.get(sysctl, "name", "")), "a forbidden sysctl"]),
+	concat(", ", [report.is(name), "a forbidden sysctl"]),
 	"remove it",
-) if {
-	some index, sysctl in input.object.spec.securityContext.sysctls
-	not safe(sysctl)
-}
-
-safe(sysctl) if sysctl.name in allowed
+)

@@ -15,7 +15,7 @@ test_refused if {
 
 test_each_is_named if {
 	sysctls.violations == {violation(1, "kernel.sem"), violation(2, "")} with input as fixtures.pod({"securityContext": {"sysctls": [
-		{"name": "net.ipv4.tcp_rmem", "value": "1"},
+		{"name": "net.ipv4.tcp_syncookies", "value": "1"},
 		{"name": "kernel.sem", "value": "1"},
 		{},
 	]}})
@@ -24,6 +24,10 @@ test_each_is_named if {
 test_each_allowed_sysctl if {
 	every name in sysctls.allowed {
 		sysctls.violations == set() with input as fixtures.pod({"securityContext": {"sysctls": [{"name": name, "value": "1"}]}})
+	}
+	every name, version in sysctls.allowed_since {
+		expected := fixtures.until(version, {violation(0, name)})
+		sysctls.violations == expected with input as fixtures.pod({"securityContext": {"sysctls": [{"name": name, "value": "1"}]}})
 	}
 }
 
