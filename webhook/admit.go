@@ -33,9 +33,9 @@ type Admission struct {
 	sidecars sidecars
 }
 
-// NewAdmission takes a validated configuration.
-func NewAdmission(config *configv1alpha1.BulkheadConfiguration, tenants Tenants, engine Engine) (*Admission, error) {
-	sidecars, err := newSidecars(config)
+// NewAdmission takes a validated configuration. A nil feed is none.
+func NewAdmission(config *configv1alpha1.BulkheadConfiguration, tenants Tenants, engine Engine, feed Feed) (*Admission, error) {
+	sidecars, err := newSidecars(config, feed)
 	if err != nil {
 		return nil, err
 	}

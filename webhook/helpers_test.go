@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/rego"
+	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
@@ -86,6 +88,20 @@ func engine(t testing.TB) *rego.Engine {
 // newTestAdmission decides by testTenants and testConfig with the given changes.
 func newTestAdmission(t testing.TB, change ...func(*configv1alpha1.BulkheadConfiguration)) *Admission {
 	t.Helper()
+	return newTestAdmissionWithFeed(t, nil, change...)
+}
+
+// testFeed is where sidecars report to in tests.
+func testFeed() (*sidecarconfig.Feed, error) {
+	return &sidecarconfig.Feed{
+		Address:    netip.MustParseAddrPort("10.96.0.9:443"),
+		ServerName: "bulkhead-feed.bulkhead-system.svc",
+		CA:         "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+	}, nil
+}
+
+func newTestAdmissionWithFeed(t testing.TB, feed Feed, change ...func(*configv1alpha1.BulkheadConfiguration)) *Admission {
+	t.Helper()
 	config, err := configv1alpha1.Parse([]byte(testConfig))
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +117,7 @@ func newTestAdmission(t testing.TB, change ...func(*configv1alpha1.BulkheadConfi
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := NewAdmission(config, static, engine(t))
+	admission, err := NewAdmission(config, static, engine(t), feed)
 	if err != nil {
 		t.Fatal(err)
 	}

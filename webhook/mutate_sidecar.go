@@ -7,12 +7,44 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+
+	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
 // inject puts the sidecar's two containers at initContainers[0] and [1], before
 // any of the tenant's (threat L1). An init container that has one of their names
-// and is not the genuine one at its place goes (threat L3).
+// and is not the genuine one at its place goes (threat L3), as does a volume of the
+// name of theirs.
 func (s *sidecar) inject(e *edit) {
+	s.injectContainers(e)
+	s.injectVolumes(e)
+}
+
+func (s *sidecar) injectVolumes(e *edit) {
+	const path = "/spec/volumes"
+	volumes := e.pod.Spec.Volumes
+	isSidecars := func(v corev1.Volume) bool { return v.Name == sidecarconfig.TokenVolume }
+	found := slices.DeleteFunc(slices.Clone(volumes), func(v corev1.Volume) bool { return !isSidecars(v) })
+	if equality.Semantic.DeepEqual(found, s.volumes) {
+		return
+	}
+	for i := len(volumes) - 1; i >= 0; i-- {
+		if isSidecars(volumes[i]) {
+			volumes = slices.Delete(volumes, i, i+1)
+			e.remove(fmt.Sprintf("%s/%d", path, i))
+		}
+	}
+	if len(volumes) == 0 && len(s.volumes) > 0 {
+		e.add(path, s.volumes)
+	} else {
+		for _, volume := range s.volumes {
+			e.add(path+"/-", volume)
+		}
+	}
+	e.pod.Spec.Volumes = append(volumes, s.volumes...)
+}
+
+func (s *sidecar) injectContainers(e *edit) {
 	if s.injected(e.pod) {
 		return
 	}
@@ -45,8 +77,8 @@ func (s *sidecar) injected(pod *corev1.Pod) bool {
 // the API server's ServiceAccount plugin adds when it runs again after us, as in
 // rego/lib/sidecar (threat L15).
 func genuine(pod *corev1.Pod, container, expected corev1.Container) bool {
-	if mounts := container.VolumeMounts; len(mounts) == 1 && isTokenMount(pod, mounts[0]) {
-		container.VolumeMounts = nil
+	if mounts, more := container.VolumeMounts, len(expected.VolumeMounts); len(mounts) == more+1 && isTokenMount(pod, mounts[more]) {
+		container.VolumeMounts = mounts[:more]
 	}
 	return equality.Semantic.DeepEqual(container, expected)
 }

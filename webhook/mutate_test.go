@@ -2,10 +2,12 @@ package webhook
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 
 	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
@@ -32,10 +34,20 @@ var podShapes = map[string]string{
 	"forged in reverse":    `{initContainers: [{name: bulkhead-firewall}, {name: bulkhead-init}], containers: [{name: a}]}`,
 	"forged at the end":    `{initContainers: [{name: x}, {name: bulkhead-init}, {name: z}, {name: bulkhead-firewall}, {name: bulkhead-firewall}], containers: [{name: a}]}`,
 	"half forged":          `{initContainers: [{name: bulkhead-init}], containers: [{name: a}]}`,
+	"null volumes":         `{volumes: null, containers: [{name: a}]}`,
+	"own volumes":          `{volumes: [{name: one, emptyDir: {}}, {name: two, future: {}}], containers: [{name: a}]}`,
+	"forged volume":        `{volumes: [{name: one}, {name: bulkhead-token, emptyDir: {}}, {name: two}], containers: [{name: a}]}`,
+	"forged volumes only":  `{volumes: [{name: bulkhead-token, emptyDir: {}}, {name: bulkhead-token}], containers: [{name: a}]}`,
 }
 
 func TestMutationsAreTheirPatch(t *testing.T) {
-	a := newTestAdmission(t)
+	testMutationsAreTheirPatch(t, newTestAdmission(t))
+	t.Run("with a feed", func(t *testing.T) {
+		testMutationsAreTheirPatch(t, newTestAdmissionWithFeed(t, testFeed))
+	})
+}
+
+func testMutationsAreTheirPatch(t *testing.T, a *Admission) {
 	for name, spec := range podShapes {
 		t.Run(name, func(t *testing.T) {
 			raw := podJSON(t, spec)
@@ -87,6 +99,11 @@ func checkMutated(t *testing.T, a *Admission, pod *corev1.Pod) {
 	}
 	if !sidecar.injected(pod) {
 		t.Errorf("the sidecar is not in its place: %+v", pod.Spec.InitContainers)
+	}
+	isSidecars := func(v corev1.Volume) bool { return v.Name == sidecarconfig.TokenVolume }
+	volumes := slices.DeleteFunc(slices.Clone(pod.Spec.Volumes), func(v corev1.Volume) bool { return !isSidecars(v) })
+	if diff := cmp.Diff(sidecar.volumes, volumes, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the sidecar's volumes (-want +got):\n%s", diff)
 	}
 	containers := append(append([]corev1.Container{}, pod.Spec.InitContainers[2:]...), pod.Spec.Containers...)
 	for _, container := range containers {

@@ -4,24 +4,35 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/rego"
 	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
+// tokenSeconds is the life of a sidecar's token, of which the kubelet gets it a new
+// one in time. An hour is what TokenRequest defaults to.
+const tokenSeconds = 3600
+
+// Feed tells where the sidecars report to. All replicas must say the same, or one
+// would refuse what another has injected; an error denies.
+type Feed func() (*sidecarconfig.Feed, error)
+
 // sidecars computes what is injected from the configuration.
 type sidecars struct {
 	config                *configv1alpha1.BulkheadConfiguration
+	feed                  Feed // nil: there is none
 	denied, nodes, system []netip.Prefix
 }
 
-func newSidecars(config *configv1alpha1.BulkheadConfiguration) (sidecars, error) {
-	s := sidecars{config: config}
+func newSidecars(config *configv1alpha1.BulkheadConfiguration, feed Feed) (sidecars, error) {
+	s := sidecars{config: config, feed: feed}
 	cluster := config.Cluster
 	for _, list := range []struct {
 		field    string
@@ -44,13 +55,15 @@ func newSidecars(config *configv1alpha1.BulkheadConfiguration) (sidecars, error)
 	return s, nil
 }
 
-// sidecar is the two containers that a pod must carry.
+// sidecar is what a pod must carry: two containers, and where there is a feed the
+// volume with the second one's token.
 type sidecar struct {
 	init, firewall corev1.Container
+	volumes        []corev1.Volume
 }
 
 // expected computes the sidecar of a tenant's pod. It depends on the tenant, the
-// configuration and the ports of the pod's own probes, and on nothing else.
+// configuration, the feed and the ports of the pod's own probes, and on nothing else.
 func (s sidecars) expected(tenant *tenants.Tenant, pod *corev1.Pod) (*sidecar, error) {
 	egress := tenant.Spec.Egress
 	config := sidecarconfig.Config{
@@ -67,15 +80,46 @@ func (s sidecars) expected(tenant *tenants.Tenant, pod *corev1.Pod) (*sidecar, e
 		},
 		Probes: probePorts(pod),
 	}
+	if s.feed != nil {
+		feed, err := s.feed()
+		if err != nil {
+			return nil, fmt.Errorf("configure the sidecar of tenant %s: %w", tenant.Name, err)
+		}
+		config.Feed = feed
+	}
 	encoded, err := config.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("configure the sidecar of tenant %s: %w", tenant.Name, err)
 	}
 	always := corev1.ContainerRestartPolicyAlways
-	return &sidecar{
+	expected := &sidecar{
 		init:     s.container(sidecarconfig.InitContainer, "init", nil, encoded),
 		firewall: s.container(sidecarconfig.FirewallContainer, "run", &always, encoded),
-	}, nil
+	}
+	if config.Feed != nil {
+		expected.volumes = []corev1.Volume{tokenVolume()}
+		expected.firewall.VolumeMounts = []corev1.VolumeMount{{
+			Name: sidecarconfig.TokenVolume, ReadOnly: true, MountPath: path.Dir(protocol.TokenFile),
+		}}
+	}
+	return expected, nil
+}
+
+// tokenVolume sets every field that the API server would default. The token is bound
+// to the pod and good for the feed alone. Who reads it is the owner, uid 0 without
+// any capability to override that.
+func tokenVolume() corev1.Volume {
+	return corev1.Volume{
+		Name: sidecarconfig.TokenVolume,
+		VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+				Audience:          protocol.Audience,
+				ExpirationSeconds: new(int64(tokenSeconds)),
+				Path:              path.Base(protocol.TokenFile),
+			}}},
+			DefaultMode: new(int32(0o400)),
+		}},
+	}
 }
 
 // container sets every field that the API server or a LimitRange would default,
@@ -118,7 +162,13 @@ func (s *sidecar) input() (*rego.Sidecar, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode sidecar: %w", err)
 	}
-	return &rego.Sidecar{Init: init, Firewall: firewall}, nil
+	in := &rego.Sidecar{Init: init, Firewall: firewall}
+	for _, volume := range s.volumes {
+		if in.Volume, err = json.Marshal(volume); err != nil {
+			return nil, fmt.Errorf("encode sidecar: %w", err)
+		}
+	}
+	return in, nil
 }
 
 // isReserved tells whether the name is one of the sidecar's containers.

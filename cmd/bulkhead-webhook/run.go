@@ -42,7 +42,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	admission, err := webhook.NewAdmission(o.config, source, engine)
+	admission, err := webhook.NewAdmission(o.config, source, engine, nil)
 	if err != nil {
 		return failure("prepare admission: %w", err)
 	}

@@ -10,6 +10,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/netip"
@@ -31,6 +32,10 @@ const (
 	FirewallContainer = "bulkhead-firewall"
 )
 
+// TokenVolume is the name of the volume with the token by which FirewallContainer,
+// and no other container, tells the feed whose it is.
+const TokenVolume = "bulkhead-token"
+
 // Config is what a sidecar needs to know.
 type Config struct {
 	// Version is Version.
@@ -51,6 +56,18 @@ type Config struct {
 	Egress Egress `json:"egress"`
 	// Probes are the ports that the kubelet may connect to, sorted, each once.
 	Probes []Port `json:"probes,omitempty"`
+	// Feed is the webhook's side, to which the sidecar reports; nil: it does not.
+	Feed *Feed `json:"feed,omitempty"`
+}
+
+// Feed says where the feed's server is and how to know it.
+type Feed struct {
+	// Address is that of the feed's Service: a sidecar asks no DNS.
+	Address netip.AddrPort `json:"address"`
+	// ServerName is the name that the server's certificate must hold.
+	ServerName string `json:"serverName"`
+	// CA are the certificates, in PEM, one of which must have signed it.
+	CA string `json:"ca"`
 }
 
 // Egress says what a pod may reach beside its peers; see the Tenant's egress.
@@ -158,6 +175,17 @@ func (c *Config) Validate() error {
 	for i, port := range c.Probes {
 		if port == 0 {
 			report(fmt.Sprintf("probes[%d]", i), "0 is not a port")
+		}
+	}
+	if feed := c.Feed; feed != nil {
+		if !feed.Address.IsValid() || feed.Address.Port() == 0 || feed.Address.Addr().Is4In6() || feed.Address.Addr().Zone() != "" {
+			report("feed.address", "%q is not an IP address and port", feed.Address)
+		}
+		if feed.ServerName == "" {
+			report("feed.serverName", "missing")
+		}
+		if block, _ := pem.Decode([]byte(feed.CA)); block == nil || block.Type != "CERTIFICATE" {
+			report("feed.ca", "no certificate in PEM")
 		}
 	}
 	if len(problems) > 0 {

@@ -46,15 +46,40 @@ func TestEncodeIsCanonicalAndParsesBack(t *testing.T) {
 	}
 }
 
+// Nobody's certificate.
+const certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+
+func TestFeed(t *testing.T) {
+	c := valid()
+	c.Feed = &Feed{Address: netip.MustParseAddrPort("[fd00:2::9]:443"), ServerName: "feed.system.svc", CA: certificate}
+	text, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `,"feed":{"address":"[fd00:2::9]:443","serverName":"feed.system.svc","ca":"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}}`
+	if !strings.HasSuffix(text, want) {
+		t.Errorf("encoded: %s", text)
+	}
+	parsed, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *parsed.Feed != *c.Feed {
+		t.Errorf("parsed %+v", parsed.Feed)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
-	good, err := valid().Encode()
+	complete := valid()
+	complete.Feed = &Feed{Address: netip.MustParseAddrPort("10.96.0.9:443"), ServerName: "feed.system.svc", CA: certificate}
+	good, err := complete.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cases := map[string]struct{ old, with, want string }{
 		"empty":               {good, ``, "EOF"},
 		"unknown field":       {`"tenant"`, `"enforce":false,"tenant"`, "enforce"},
-		"trailing data":       {`"probes":[80,8080]}`, `"probes":[80,8080]}{}`, "data after the configuration"},
+		"trailing data":       {`-\n"}}`, `-\n"}}{}`, "data after the configuration"},
 		"other version":       {`v1alpha1`, `v2`, `version: "v2" is not "v1alpha1"`},
 		"no tenant":           {`"alice"`, `""`, "tenant: missing"},
 		"no peers":            {`["172.16.1.0/24","fd00:1::/64"]`, `[]`, "peers: empty"},
@@ -67,6 +92,13 @@ func TestParseRefuses(t *testing.T) {
 		"unknown action":      {`"external":"allow"`, `"external":"maybe"`, `egress.external: "maybe" is neither`},
 		"port 0":              {`[80,8080]`, `[0,8080]`, "probes[0]: 0 is not a port"},
 		"port too large":      {`[80,8080]`, `[80,70000]`, "70000"},
+		"feed by name":        {`10.96.0.9:443`, `feed:443`, "parse BULKHEAD_CONFIG"},
+		"feed without port":   {`10.96.0.9:443`, `10.96.0.9:0`, `feed.address: "10.96.0.9:0"`},
+		"feed on a link":      {`10.96.0.9:443`, `[fe80::1%eth0]:443`, "feed.address: "},
+		"feed nowhere":        {`"address":"10.96.0.9:443",`, ``, "feed.address: "},
+		"feed without name":   {`feed.system.svc`, ``, "feed.serverName: missing"},
+		"feed's key":          {`BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE`, `BEGIN KEY-----\nAA==\n-----END KEY`, "feed.ca: no certificate"},
+		"feed without CA":     {`-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n`, ``, "feed.ca: no certificate"},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
