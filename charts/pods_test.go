@@ -31,7 +31,7 @@ func TestPodsAreRestricted(t *testing.T) {
 			result, err := engine.Evaluate(t.Context(), rego.Input{
 				Request: rego.Request{Operation: rego.Create, Resource: "pods", Namespace: releaseNamespace},
 				Object:  encoded,
-				Level:   rego.Restricted,
+				Enforce: rego.Level{Name: rego.Restricted, Version: rego.Latest},
 			})
 			if err != nil {
 				t.Fatal(err)
