@@ -106,11 +106,15 @@ func (s *shape) object(fields map[string]any) (*ast.Term, error) {
 	terms := make([][2]*ast.Term, 0, len(fields))
 	for name, value := range fields {
 		field, known := s.properties[name]
-		if !known && s.closed || value == nil {
-			continue // null is absent, as in the API server's own decoding
-		}
 		if !known {
 			field = property{ast.StringTerm(name), s.values}
+		}
+		// In the API server's own decoding null is absent, but in a map of texts empty.
+		if value == nil && !known && !s.closed && s.values != nil && s.values.kind == "string" {
+			value = ""
+		}
+		if value == nil || !known && s.closed {
+			continue
 		}
 		term, err := field.shape.term(value)
 		if err != nil {

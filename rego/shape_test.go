@@ -121,6 +121,7 @@ func TestShape(t *testing.T) {
 		"open":                   {in: `{"name":"x","other":{"a":[1,"b",{}]}}`, want: `{"name":"x","other":{"a":[1,"b",{}]}}`},
 		"closed":                 {in: `{"name":"x","closed":{"a":1,"b":{"c":null}}}`, want: `{"closed":{"a":1},"name":"x"}`},
 		"values":                 {in: `{"name":"x","values":{"a":"b"}}`, want: `{"name":"x","values":{"a":"b"}}`},
+		"null in a map of texts": {in: `{"name":"x","values":{"a":null}}`, want: `{"name":"x","values":{"a":""}}`},
 		"type of a value":        {in: `{"name":"x","values":{"a":1}}`, err: ".values.a: is of type integer, not string"},
 		"list":                   {in: `{"name":"x","list":["a"]}`, want: `{"list":["a"],"name":"x"}`},
 		"type of an element":     {in: `{"name":"x","list":["a",{}]}`, err: ".list[1]: is of type object, not string"},

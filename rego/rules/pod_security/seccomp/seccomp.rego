@@ -78,7 +78,7 @@ annotations contains "seccomp.security.alpha.kubernetes.io/pod"
 
 annotations contains concat("", ["container.seccomp.security.alpha.kubernetes.io/", name]) if {
 	some container in pod.containers
-	name := container.spec.name
+	name := object.get(container.spec, "name", "")
 }
 
 safe(profile) if profile.type in {"RuntimeDefault", "Localhost"}

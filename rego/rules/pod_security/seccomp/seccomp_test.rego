@@ -43,12 +43,20 @@ test_annotation_of_the_pod if {
 }
 
 test_annotations_of_containers if {
-	some prefix in ["container.seccomp.security.alpha.kubernetes.io/"]
+	prefix := "container.seccomp.security.alpha.kubernetes.io/"
 	expected := {annotated(concat("", [prefix, name]), "unconfined") | some name in fixtures.names}
 	annotations := {concat("", [prefix, name]): "unconfined" | some name in {"app", "init", "debugger", "nobody"}}
 	seccomp.violations == expected with input as object.union(
 		fixtures.annotated(annotations, {}),
 		fixtures.every_kind({}),
+	)
+}
+
+test_annotation_of_a_container_without_name if {
+	key := "container.seccomp.security.alpha.kubernetes.io/"
+	seccomp.violations == {annotated(key, "unconfined")} with input as fixtures.annotated(
+		{key: "unconfined"},
+		{"containers": [{}]},
 	)
 }
 
