@@ -1,0 +1,103 @@
+package feed
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+const (
+	// podRate of requests, a second, and podBurst of them at once. A sidecar sends
+	// one a second at most.
+	podRate  = 2
+	podBurst = 10
+	// maxRates bounds the limiters that are kept; who has not come longest begins
+	// anew.
+	maxRates = 16384
+	rateLife = 10 * time.Minute
+)
+
+// places bounds the requests under way.
+type places struct {
+	all       chan struct{}
+	perClient int
+
+	mutex   sync.Mutex
+	clients map[string]int // by IP address
+}
+
+func newPlaces(all, perClient int) *places {
+	return &places{all: make(chan struct{}, all), perClient: perClient, clients: map[string]int{}}
+}
+
+func (p *places) limit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client := clientOf(r)
+		if !p.begin(client) {
+			tooMany(w, "too many requests are under way")
+			return
+		}
+		defer p.end(client)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (p *places) begin(client string) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.clients[client] >= p.perClient {
+		return false
+	}
+	select {
+	case p.all <- struct{}{}:
+		p.clients[client]++
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *places) end(client string) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	<-p.all
+	if p.clients[client]--; p.clients[client] == 0 {
+		delete(p.clients, client)
+	}
+}
+
+func clientOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr // all such clients are one
+	}
+	return host
+}
+
+// rates are limits by key.
+type rates struct {
+	limit float32 // a second
+	burst int
+
+	mutex    sync.Mutex
+	limiters *cache.LRUExpireCache
+}
+
+func newRates(limit float32, burst int) *rates {
+	return &rates{limit: limit, burst: burst, limiters: cache.NewLRUExpireCache(maxRates)}
+}
+
+func (r *rates) allow(key string) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	limiter := flowcontrol.NewTokenBucketRateLimiter(r.limit, r.burst)
+	if kept, ok := r.limiters.Get(key); ok {
+		limiter = kept.(flowcontrol.RateLimiter)
+	}
+	r.limiters.Add(key, limiter, rateLife)
+	return limiter.TryAccept()
+}

@@ -1,0 +1,136 @@
+package feed
+
+import (
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+)
+
+// Options are the parts of the server. All are needed.
+type Options struct {
+	// Tokens asks the API server about tokens.
+	Tokens TokenReviewer
+	// Tenant names the tenant that owns a namespace; empty: nobody does.
+	Tenant func(namespace string) string
+	// Events takes Events of pods. It must not block.
+	Events record.EventRecorder
+	// Metrics count what is reported.
+	Metrics *Metrics
+}
+
+const (
+	// requestTimeout bounds a request, from header to answer.
+	requestTimeout = 10 * time.Second
+	// maxInFlight and maxPerClient bound the requests under way, of all clients and
+	// of one address: a report takes milliseconds, so only who stalls has many.
+	maxInFlight  = 512
+	maxPerClient = 16
+)
+
+// NewHandler serves the feed.
+func NewHandler(o Options) http.Handler {
+	s := &server{
+		tokens:  newAuthenticator(o.Tokens, o.Metrics),
+		tenant:  o.Tenant,
+		events:  o.Events,
+		metrics: o.Metrics,
+		pods:    newRates(podRate, podBurst),
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST "+protocol.ReportPath, s.authenticated(s.report))
+	return recovered(observed(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux)), o.Metrics))
+}
+
+type server struct {
+	tokens  *authenticator
+	tenant  func(namespace string) string
+	events  record.EventRecorder
+	metrics *Metrics
+	pods    *rates
+}
+
+// sender is whose word a request is.
+type sender struct {
+	Pod
+	tenant string
+}
+
+// authenticated lets pods of tenants pass, at a pod's rate.
+func (s *server) authenticated(next func(http.ResponseWriter, *http.Request, sender)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pod, refusal := s.tokens.authenticate(r)
+		if refusal != nil {
+			refusal.write(w)
+			return
+		}
+		tenant := s.tenant(pod.Namespace)
+		if tenant == "" {
+			http.Error(w, "the pod's namespace has no tenant", http.StatusForbidden)
+			return
+		}
+		if !s.pods.allow(pod.UID) {
+			tooMany(w, "too many requests from this pod")
+			return
+		}
+		next(w, r, sender{*pod, tenant})
+	})
+}
+
+// withDeadlines ends a request whose client stalls.
+func withDeadlines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		deadline := time.Now().Add(requestTimeout)
+		controller := http.NewResponseController(w)
+		if err := controller.SetReadDeadline(deadline); err != nil {
+			klog.ErrorS(err, "Cannot bound the reading of a request")
+		}
+		if err := controller.SetWriteDeadline(deadline.Add(requestTimeout)); err != nil {
+			klog.ErrorS(err, "Cannot bound the writing of an answer")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				klog.ErrorS(nil, "Handler of the feed panicked", "panic", reason, "stack", string(debug.Stack()))
+				http.Error(w, "internal error", http.StatusInternalServerError)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// observed counts answers by their code.
+func observed(next http.Handler, metrics *Metrics) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := &codeRecorder{ResponseWriter: w, code: http.StatusOK}
+		next.ServeHTTP(recorder, r)
+		metrics.answered(recorder.code)
+	})
+}
+
+type codeRecorder struct {
+	http.ResponseWriter
+	code int
+}
+
+func (r *codeRecorder) WriteHeader(code int) {
+	r.code = code
+	r.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (r *codeRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func tooMany(w http.ResponseWriter, text string) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, text, http.StatusTooManyRequests)
+}

@@ -1,0 +1,160 @@
+// Package report tells the webhook's side what happened to the firewall: tampering,
+// failures, dropped packets. Nothing in the firewall depends on it. What cannot be
+// told is kept, within bounds, and told later; what is more than the bounds is lost
+// oldest first, and that is told too.
+package report
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+)
+
+const (
+	// pause is the least time between two reports: what happens meanwhile goes
+	// together.
+	pause = time.Second
+	// longestPause is where the pause stops to double after failures.
+	longestPause = 2 * time.Minute
+	// timeout of one report.
+	timeout = 10 * time.Second
+)
+
+// Client sends records to the feed.
+type Client struct {
+	// TokenFile is read for every report, since the kubelet replaces it.
+	TokenFile string
+	Log       *slog.Logger
+
+	http                *http.Client
+	url                 string
+	buffer              buffer
+	pause, longestPause time.Duration
+}
+
+// New makes a client; Run sends.
+func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(feed.CA)) {
+		return nil, errors.New("use the feed's CA: there is no certificate in it")
+	}
+	dialer := &net.Dialer{Timeout: timeout}
+	return &Client{
+		TokenFile: protocol.TokenFile,
+		Log:       log,
+		http: &http.Client{
+			Timeout:       timeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return dialer.DialContext(ctx, network, feed.Address.String())
+				},
+				TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: feed.ServerName, MinVersion: tls.VersionTLS13},
+				// Reports are rare, and the other replica may answer the next.
+				DisableKeepAlives: true,
+			},
+		},
+		url:          "https://" + feed.ServerName + protocol.ReportPath,
+		buffer:       buffer{changed: make(chan struct{}, 1)},
+		pause:        pause,
+		longestPause: longestPause,
+	}, nil
+}
+
+// Report keeps the record for Run to send. It never waits.
+func (c *Client) Report(record protocol.Record) { c.buffer.add(record) }
+
+// Run sends what is reported until the context ends.
+func (c *Client) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.buffer.changed:
+		}
+		report := c.buffer.take()
+		if len(report.Records) == 0 && report.Lost == 0 {
+			continue // taken before the signal was heard
+		}
+		if report.Lost > 0 {
+			c.Log.Warn("records were lost before they could be reported", "lost", report.Lost)
+		}
+		for wait := c.pause; ; wait = min(2*wait, c.longestPause) {
+			err := c.send(ctx, report)
+			if err != nil && ctx.Err() == nil {
+				c.Log.Warn("report was not taken", "error", err.Error())
+			}
+			// Half of it at random: sidecars that lost the feed together come back
+			// one by one.
+			if !sleep(ctx, wait/2+rand.N(wait/2+1)) {
+				return
+			}
+			if err == nil || errors.Is(err, errRefused) {
+				break
+			}
+		}
+	}
+}
+
+// errRefused: saying it again does not help.
+var errRefused = errors.New("the feed does not understand it")
+
+func (c *Client) send(ctx context.Context, report protocol.Report) error {
+	token, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return fmt.Errorf("read token: %w", err)
+	}
+	body, err := json.Marshal(report)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	reason, err := io.ReadAll(io.LimitReader(response.Body, protocol.MaxDetail))
+	if err != nil {
+		return fmt.Errorf("read answer %s: %w", response.Status, err)
+	}
+	err = fmt.Errorf("%s: %s", response.Status, protocol.Text(strings.TrimSpace(string(reason))))
+	if response.StatusCode == http.StatusBadRequest {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
