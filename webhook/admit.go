@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -20,6 +21,15 @@ type Tenants interface {
 	Problems(candidate *v1alpha1.Tenant) []tenants.Problem
 }
 
+// Namespaces knows what is said of namespaces.
+type Namespaces interface {
+	// Labels returns the labels of the namespace that begin with
+	// pod-security.kubernetes.io/, and an error if they are not known.
+	Labels(ctx context.Context, namespace string) (map[string]string, error)
+	// Limits returns the limits of the namespace's LimitRanges.
+	Limits(namespace string) ([]corev1.LimitRangeItem, error)
+}
+
 // Engine evaluates the rules.
 type Engine interface {
 	Evaluate(ctx context.Context, in rego.Input) (rego.Result, error)
@@ -27,19 +37,29 @@ type Engine interface {
 
 // Admission decides requests. It has no state of its own.
 type Admission struct {
-	config   *configv1alpha1.BulkheadConfiguration
-	tenants  Tenants
-	engine   Engine
-	sidecars sidecars
+	config     *configv1alpha1.BulkheadConfiguration
+	tenants    Tenants
+	namespaces Namespaces
+	engine     Engine
+	sidecars   sidecars
 }
 
-// NewAdmission takes a validated configuration. A nil feed is none.
-func NewAdmission(config *configv1alpha1.BulkheadConfiguration, tenants Tenants, engine Engine, feed Feed) (*Admission, error) {
-	sidecars, err := newSidecars(config, feed)
+// Parts are what an Admission asks.
+type Parts struct {
+	Tenants    Tenants
+	Namespaces Namespaces
+	Engine     Engine
+	// Feed is where sidecars report to; nil: there is none.
+	Feed Feed
+}
+
+// NewAdmission takes a validated configuration.
+func NewAdmission(config *configv1alpha1.BulkheadConfiguration, parts Parts) (*Admission, error) {
+	sidecars, err := newSidecars(config, parts.Feed)
 	if err != nil {
 		return nil, err
 	}
-	return &Admission{config, tenants, engine, sidecars}, nil
+	return &Admission{config, parts.Tenants, parts.Namespaces, parts.Engine, sidecars}, nil
 }
 
 // terms say how a request of a namespace is treated.
@@ -47,8 +67,12 @@ type terms struct {
 	// tenant owns the namespace; nil: nobody does.
 	tenant      *tenants.Tenant
 	enforcement v1alpha1.Enforcement
-	// level is enforced as enforcement says; warnLevel only ever warns.
-	level, warnLevel v1alpha1.Level
+	// standards.enforce is enforced as enforcement says.
+	standards standards
+	// onlyWarn: what would be enforced is only told.
+	onlyWarn bool
+	// note says what is wrong with the namespace's labels.
+	note string
 }
 
 // admitUnlessExempt is admit for requests whose namespace and user alone can exempt
@@ -63,45 +87,99 @@ func (a *Admission) admitUnlessExempt(ctx context.Context, request *admissionv1.
 // admit finds the terms of a request, or the decision where there is nothing more
 // to ask. It may read the cluster live: ask what needs no tenant before.
 func (a *Admission) admit(ctx context.Context, request *admissionv1.AdmissionRequest) (terms, *decision) {
-	settled := func(d decision) (terms, *decision) { return terms{}, &d }
 	if request.Namespace == "" {
-		return settled(badRequest("a %s without a namespace", resourceOf(request)))
+		d := badRequest("a %s without a namespace", resourceOf(request))
+		return terms{}, &d
 	}
-	tenant, err := a.tenants.Owner(ctx, request.Namespace)
+	t, err := a.termsOf(ctx, request.Namespace)
 	if err != nil {
-		return settled(failed(err))
+		d := failed(err)
+		return terms{}, &d
 	}
-	if tenant == nil {
-		return a.unassigned()
-	}
-	t := terms{
-		tenant:      tenant,
-		enforcement: tenant.Spec.Enforcement,
-		level:       tenant.Spec.PodSecurity.Enforce,
-		warnLevel:   tenant.Spec.PodSecurity.Warn,
-	}
-	if len(tenant.Problems) > 0 {
-		text := fmt.Sprintf("tenant-not-ready: tenant %s: %s; have an administrator correct the Tenant or the configuration",
-			tenant.Name, tenants.Texts(tenant.Problems))
-		return settled(t.decide([]finding{{"tenant-not-ready", text}}, nil))
+	if unready := t.unready(); len(unready) > 0 {
+		d := t.decide(rego.Result{Violations: unready})
+		return terms{}, &d
 	}
 	return t, nil
 }
 
-// unassigned are the terms of namespaces without a tenant. Whatever they are,
-// nobody may use the names of the sidecar's containers (see decide).
-func (a *Admission) unassigned() (terms, *decision) {
-	t := terms{level: a.config.PodSecurity.Enforce, warnLevel: a.config.PodSecurity.Warn}
-	switch a.config.Unassigned {
-	case configv1alpha1.UnassignedEnforce:
-		t.enforcement = v1alpha1.Enforce
-	case configv1alpha1.UnassignedWarn:
-		t.enforcement = v1alpha1.Warn
-	case configv1alpha1.UnassignedIgnore:
-		t = terms{enforcement: v1alpha1.Audit, level: v1alpha1.Privileged, warnLevel: v1alpha1.Privileged}
-	default:
-		d := failed(fmt.Errorf("the configuration's unassigned is %q", a.config.Unassigned))
-		return terms{}, &d
+// termsOf finds the terms of a namespace, whatever is wrong with its tenant.
+func (a *Admission) termsOf(ctx context.Context, namespace string) (terms, error) {
+	tenant, err := a.tenants.Owner(ctx, namespace)
+	if err != nil {
+		return terms{}, err
 	}
-	return t, nil
+	labels, note, err := a.labelled(ctx, namespace)
+	if err != nil {
+		return terms{}, err
+	}
+	if tenant == nil {
+		t, err := a.unassigned(labels)
+		t.note = note
+		return t, err
+	}
+	return terms{
+		tenant:      tenant,
+		enforcement: tenant.Spec.Enforcement,
+		standards:   standardsOf(tenant.Spec.PodSecurity).stricter(labels),
+		note:        note,
+	}, nil
+}
+
+// unready is what keeps the tenant's pods from being admitted.
+func (t terms) unready() []rego.Violation {
+	if t.tenant == nil || len(t.tenant.Problems) == 0 {
+		return nil
+	}
+	return []rego.Violation{{
+		ID:      "tenant-not-ready",
+		Message: fmt.Sprintf("tenant %s: %s", t.tenant.Name, tenants.Texts(t.tenant.Problems)),
+		Remedy:  "have an administrator correct the Tenant or the configuration",
+	}}
+}
+
+// ownTerms hold for what is nobody's but Bulkhead's: violations deny.
+func ownTerms() terms {
+	return terms{enforcement: v1alpha1.Enforce, standards: noStandards()}
+}
+
+// labelled returns what the namespace's labels ask for where they are honoured, with
+// a note of what they say wrong.
+func (a *Admission) labelled(ctx context.Context, namespace string) (s standards, note string, err error) {
+	if a.config.PodSecurity.NamespaceLabels != configv1alpha1.NamespaceLabelsHonour {
+		return noStandards(), "", nil
+	}
+	labels, err := a.namespaces.Labels(ctx, namespace)
+	if err != nil {
+		return standards{}, "", fmt.Errorf("read the labels of namespace %s: %w", namespace, err)
+	}
+	s, errs := labelled(labels)
+	if len(errs) > 0 {
+		note = "Failed to parse policy: " + errs.ToAggregate().Error()
+	}
+	return s, note, nil
+}
+
+// unassigned are the terms of namespaces without a tenant. Whatever they are,
+// nobody may use the names of the sidecar's containers (see decide). A level that
+// labels enforce is enforced whatever the configuration does about its own.
+func (a *Admission) unassigned(labels standards) (terms, error) {
+	own := standardsOf(a.config.PodSecurity.PodSecurity)
+	labelsEnforce := labels.enforce.Level != v1alpha1.Privileged
+	switch mode := a.config.Unassigned; {
+	case mode == configv1alpha1.UnassignedEnforce:
+		return terms{enforcement: v1alpha1.Enforce, standards: own.stricter(labels)}, nil
+	case mode == configv1alpha1.UnassignedWarn && !labelsEnforce:
+		return terms{enforcement: v1alpha1.Warn, standards: own.stricter(labels)}, nil
+	case mode == configv1alpha1.UnassignedWarn:
+		own.warn, own.audit = v1alpha1.Stricter(own.warn, own.enforce), v1alpha1.Stricter(own.audit, own.enforce)
+		own.enforce = privileged()
+		return terms{enforcement: v1alpha1.Enforce, standards: own.stricter(labels)}, nil
+	case mode == configv1alpha1.UnassignedIgnore && labels != noStandards():
+		return terms{enforcement: v1alpha1.Enforce, standards: labels}, nil
+	case mode == configv1alpha1.UnassignedIgnore:
+		return terms{enforcement: v1alpha1.Audit, standards: labels}, nil
+	default:
+		return terms{}, fmt.Errorf("the configuration's unassigned is %q", mode)
+	}
 }

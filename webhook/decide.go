@@ -6,62 +6,62 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
-// finding is something that was found wrong, in the form of all our refusals:
-// "<rule id>: <what, with container and field path>; <what to do>".
-type finding struct {
-	rule, text string
-}
+// isPodSecurity tells whether the violation is one of the Pod Security Standards.
+func isPodSecurity(v rego.Violation) bool { return strings.HasPrefix(v.ID, "pss-") }
 
-func enforced(violations []rego.Violation) []finding {
-	findings := make([]finding, len(violations))
-	for i, violation := range violations {
-		findings[i] = finding{violation.ID, violation.String()}
-	}
-	return findings
-}
-
-// warnings are what a stricter level than the enforced one would find.
-func warnings(level v1alpha1.Level, violations []rego.Violation) []string {
-	texts := make([]string, len(violations))
-	for i, violation := range violations {
-		texts[i] = fmt.Sprintf("level %s: %s", level, violation)
-	}
-	return texts
-}
-
-// decide does what the terms say about the findings. The warnings are only ever
-// told.
-func (t terms) decide(findings []finding, warnings []string) decision {
+// decide does what the terms say about what was found, in the words of Kubernetes'
+// own PodSecurity plugin where the Pod Security Standards are concerned
+// (k8s.io/pod-security-admission/admission/admission.go, EvaluatePod).
+func (t terms) decide(found rego.Result) decision {
 	d := allow()
-	d.annotations = map[string]string{"enforcement": string(t.enforcement)}
+	d.annotations = map[string]string{
+		"enforcement":    string(t.enforcement),
+		"enforce-policy": t.standards.enforce.String(),
+	}
 	if t.tenant != nil {
+		d.tenant = t.tenant.Name
 		d.annotations["tenant"] = t.tenant.Name
 	}
-	var all, denied []string
-	for _, f := range findings {
-		all = append(all, f.text)
-		if !slices.Contains(d.rules, f.rule) {
-			d.rules = append(d.rules, f.rule)
+	if t.note != "" {
+		d.annotations["error"] = t.note
+	}
+	var all []string
+	var denied []rego.Violation
+	for _, v := range found.Violations {
+		all = append(all, v.String())
+		if !slices.Contains(d.rules, v.ID) {
+			d.rules = append(d.rules, v.ID)
 		}
-		switch t.enforcementOf(f) {
+		effect := t.enforcementOf(v)
+		d.findings = append(d.findings, Finding{Violation: v, Standard: t.standardOf(v), Enforcement: effect})
+		switch effect {
 		case v1alpha1.Warn:
-			d.warnings = append(d.warnings, "not enforced: "+f.text)
+			d.warnings = append(d.warnings, "not enforced: "+t.would(v))
 		case v1alpha1.Audit: // the annotation is all
 		default:
-			denied = append(denied, f.text)
+			denied = append(denied, v)
 		}
 	}
-	d.warnings = append(d.warnings, warnings...)
 	if len(all) > 0 {
 		d.annotations["violations"] = strings.Join(all, "\n")
 	}
+	if len(found.Audit) > 0 {
+		d.annotations["audit-violations"] = fmt.Sprintf("would violate PodSecurity %q: %s", t.standards.audit, joined(found.Audit))
+	}
 	if len(denied) > 0 {
 		d.allowed, d.outcome = false, outcomeDenied
-		d.code, d.message = http.StatusForbidden, joined(denied)
+		d.code, d.message = http.StatusForbidden, t.denial(denied)
+		return d
+	}
+	for _, v := range without(found.Warnings, found.Violations) {
+		d.warnings = append(d.warnings, fmt.Sprintf("would violate PodSecurity %q: %s", t.standards.warn, v))
+		d.findings = append(d.findings, Finding{Violation: v, Standard: t.standards.warn.String(), Enforcement: v1alpha1.Warn})
 	}
 	return d
 }
@@ -69,17 +69,79 @@ func (t terms) decide(findings []finding, warnings []string) decision {
 // enforcementOf: without a tenant, rules of the firewall only see to the names of
 // its containers, which are nobody's anywhere: a pod that has them could be taken
 // for a protected one.
-func (t terms) enforcementOf(f finding) v1alpha1.Enforcement {
-	if t.tenant == nil && strings.HasPrefix(f.rule, "fw-") {
-		return v1alpha1.Enforce
+func (t terms) enforcementOf(v rego.Violation) v1alpha1.Enforcement {
+	effect := t.enforcement
+	if t.tenant == nil && strings.HasPrefix(v.ID, "fw-") {
+		effect = v1alpha1.Enforce
 	}
-	return t.enforcement
+	if t.onlyWarn && effect == v1alpha1.Enforce {
+		effect = v1alpha1.Warn
+	}
+	return effect
+}
+
+// standardOf is the enforced standard for violations of it, and empty for others.
+func (t terms) standardOf(v rego.Violation) string {
+	if isPodSecurity(v) {
+		return t.standards.enforce.String()
+	}
+	return ""
+}
+
+// would is the text of a violation that is not enforced.
+func (t terms) would(v rego.Violation) string {
+	if isPodSecurity(v) {
+		return fmt.Sprintf("would violate PodSecurity %q: %s", t.standards.enforce, v)
+	}
+	return v.String()
+}
+
+// denial is the text of a denial: first what is no matter of the Pod Security
+// Standards.
+func (t terms) denial(denied []rego.Violation) string {
+	var ours, standard []rego.Violation
+	for _, v := range denied {
+		if isPodSecurity(v) {
+			standard = append(standard, v)
+		} else {
+			ours = append(ours, v)
+		}
+	}
+	var parts []string
+	if len(ours) > 0 {
+		parts = append(parts, joined(ours))
+	}
+	if len(standard) > 0 {
+		parts = append(parts, fmt.Sprintf("violates PodSecurity %q: %s", t.standards.enforce, joined(standard)))
+	}
+	return strings.Join(parts, "\n")
 }
 
 // joined is one text for all violations: the one itself, or a list.
-func joined(texts []string) string {
-	if len(texts) == 1 {
-		return texts[0]
+func joined(violations []rego.Violation) string {
+	if len(violations) == 1 {
+		return violations[0].String()
 	}
-	return fmt.Sprintf("%d violations:\n- %s", len(texts), strings.Join(texts, "\n- "))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d violations:", len(violations))
+	for _, v := range violations {
+		b.WriteString("\n- ")
+		b.WriteString(v.String())
+	}
+	return b.String()
+}
+
+// without returns the violations that are none of the others.
+func without(violations, others []rego.Violation) []rego.Violation {
+	if len(violations) == 0 || len(others) == 0 {
+		return violations
+	}
+	known := sets.New(others...)
+	var rest []rego.Violation
+	for _, v := range violations {
+		if !known.Has(v) {
+			rest = append(rest, v)
+		}
+	}
+	return rest
 }

@@ -3,6 +3,9 @@ package webhook
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 // outcome is what a decision came to, as metrics and logs tell it.
@@ -30,6 +33,20 @@ type decision struct {
 	annotations map[string]string
 	// rules are the ids that were violated, whatever followed from it.
 	rules []string
+	// findings are all that was found, also what only warns.
+	findings []Finding
+	// tenant is the name of the namespace's tenant, if it has one.
+	tenant string
+}
+
+// Finding is one thing that was found wrong with an object.
+type Finding struct {
+	rego.Violation
+	// Standard is what a violation of the Pod Security Standards violates, such as
+	// baseline:latest; empty for other rules.
+	Standard string
+	// Enforcement is what follows: enforce refuses the object.
+	Enforcement v1alpha1.Enforcement
 }
 
 func allow() decision {

@@ -10,11 +10,18 @@ import (
 // exempts returns the decision if the configuration exempts the request's namespace
 // or user.
 func (a *Admission) exempts(request *admissionv1.AdmissionRequest) (decision, bool) {
-	switch {
-	case slices.Contains(a.config.Exempt.Namespaces, request.Namespace):
-		return exempt("namespace"), true
-	case slices.Contains(a.config.Exempt.Users, request.UserInfo.Username):
+	if d, ok := a.exemptsNamespace(request.Namespace); ok {
+		return d, true
+	}
+	if slices.Contains(a.config.Exempt.Users, request.UserInfo.Username) {
 		return exempt("user"), true
+	}
+	return decision{}, false
+}
+
+func (a *Admission) exemptsNamespace(namespace string) (decision, bool) {
+	if slices.Contains(a.config.Exempt.Namespaces, namespace) {
+		return exempt("namespace"), true
 	}
 	return decision{}, false
 }
@@ -24,7 +31,7 @@ func (a *Admission) exempts(request *admissionv1.AdmissionRequest) (decision, bo
 func (a *Admission) exemptsPod(pod *corev1.Pod) (decision, bool) {
 	class := pod.Spec.RuntimeClassName
 	if class != nil && slices.Contains(a.config.Exempt.RuntimeClasses, *class) {
-		return exempt("runtime class"), true
+		return exempt("runtimeClass"), true
 	}
 	return decision{}, false
 }

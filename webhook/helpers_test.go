@@ -11,6 +11,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
@@ -117,11 +118,28 @@ func newTestAdmissionWithFeed(t testing.TB, feed Feed, change ...func(*configv1a
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := NewAdmission(config, static, engine(t), feed)
+	admission, err := NewAdmission(config, Parts{Tenants: static, Namespaces: testNamespaces{}, Engine: engine(t), Feed: feed})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return admission
+}
+
+// testNamespaces says of each namespace what it holds.
+type testNamespaces map[string]testNamespace
+
+type testNamespace struct {
+	labels map[string]string
+	limits []corev1.LimitRangeItem
+	err    error
+}
+
+func (n testNamespaces) Labels(_ context.Context, namespace string) (map[string]string, error) {
+	return n[namespace].labels, n[namespace].err
+}
+
+func (n testNamespaces) Limits(namespace string) ([]corev1.LimitRangeItem, error) {
+	return n[namespace].limits, nil
 }
 
 // podJSON makes a pod of a spec in YAML.

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/rego"
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
@@ -58,40 +59,67 @@ func (a *Admission) createMutations(tenant *tenants.Tenant, pod *corev1.Pod) ([]
 // Mutate answers /mutate. It changes pods of tenants that are enforced; whether
 // they may be is validation's question.
 func (a *Admission) Mutate(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	switch routeOf(request) {
-	case podCreate, podUpdate, podEphemeral, podResize:
-	default:
+	mutate, ok := mutators[routeOf(request)]
+	if !ok {
 		return unknownRoute(request)
 	}
-	object, old, settled := a.pods(request)
-	if settled != nil {
+	return mutate(a, ctx, request)
+}
+
+// mutateNothing: containers that are there cannot be changed.
+func (a *Admission) mutateNothing(_ context.Context, request *admissionv1.AdmissionRequest) decision {
+	if _, _, settled := a.pods(request); settled != nil {
 		return *settled
 	}
-	route := routeOf(request)
-	if route != podCreate && route != podEphemeral {
-		return allow() // containers that are there cannot be changed
-	}
-	terms, settled := a.admit(ctx, request)
+	return allow()
+}
+
+func (a *Admission) mutatePod(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
+	object, _, terms, settled := a.mutable(ctx, request)
 	if settled != nil {
 		return *settled
-	}
-	d := allow()
-	if terms.tenant == nil || terms.enforcement != v1alpha1.Enforce {
-		return d
-	}
-	if route == podEphemeral {
-		d.patch = run(object.pod, []mutation{dropNetRawOfNew(old.pod)}).patch
-		return d
 	}
 	mutations, err := a.createMutations(terms.tenant, object.pod)
 	if err != nil {
 		return failed(err)
 	}
-	d.patch = run(object.pod, mutations).patch
+	patch := run(object.pod, mutations).patch
 	if reserved(object.pod.Spec.Containers) {
-		return a.refuseCollision(ctx, request, object, d.patch, terms)
+		return a.refuseCollision(ctx, request, object, patch, terms)
 	}
+	obstacles, err := a.obstacles(ctx, request.Namespace, terms.tenant)
+	if err != nil {
+		return failed(err)
+	}
+	d := terms.decide(rego.Result{Violations: obstacles.certain})
+	d.warnings = append(d.warnings, obstacles.possible...)
+	d.patch = patch
 	return d
+}
+
+func (a *Admission) mutateEphemeral(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
+	object, old, _, settled := a.mutable(ctx, request)
+	if settled != nil {
+		return *settled
+	}
+	d := allow()
+	d.patch = run(object.pod, []mutation{dropNetRawOfNew(old.pod)}).patch
+	return d
+}
+
+// mutable returns the pod of a request if its namespace's terms are to change pods.
+func (a *Admission) mutable(ctx context.Context, request *admissionv1.AdmissionRequest) (object, old *podObject, t terms, settled *decision) {
+	if object, old, settled = a.pods(request); settled != nil {
+		return nil, nil, terms{}, settled
+	}
+	if t, settled = a.admit(ctx, request); settled != nil {
+		return nil, nil, terms{}, settled
+	}
+	if t.tenant == nil || t.enforcement != v1alpha1.Enforce {
+		d := allow()
+		return nil, nil, terms{}, &d
+	}
+	return object, old, t, nil
 }
 
 // refuseCollision: a main container has a name of the sidecar's. All that the API

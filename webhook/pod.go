@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +26,14 @@ func tooLargePod() rego.Violation {
 		ID:      "pod-too-large",
 		Message: fmt.Sprintf("the pod has more than %d KiB as JSON", maxPod>>10),
 		Remedy:  "move data into ConfigMaps or Secrets, or containers into more pods",
+	}
+}
+
+func tooLargeObject(kind string) rego.Violation {
+	return rego.Violation{
+		ID:      "object-too-large",
+		Message: fmt.Sprintf("the %s has more than %d KiB as JSON", kind, maxPod>>10),
+		Remedy:  "split it",
 	}
 }
 
@@ -92,26 +99,4 @@ func (o *podObject) unknownFields() []rego.Violation {
 		}
 	}
 	return violations
-}
-
-// sameToRules tells whether an update leaves all alone that rules judge, which is the
-// annotations and the spec (rego/schema/input.json; of the status they only read what
-// it was before, to judge what an update adds). Equal bytes are enough: the API server
-// encodes both pods.
-func sameToRules(a, b *podObject) (bool, error) {
-	type seen struct {
-		Metadata struct {
-			Annotations json.RawMessage `json:"annotations"`
-		} `json:"metadata"`
-		Spec json.RawMessage `json:"spec"`
-	}
-	var one, other seen
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(a.raw, &one); err != nil {
-		return false, fmt.Errorf("decode pod: %w", err)
-	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(b.raw, &other); err != nil {
-		return false, fmt.Errorf("decode pod: %w", err)
-	}
-	return len(one.Spec) > 0 && bytes.Equal(one.Spec, other.Spec) &&
-		bytes.Equal(one.Metadata.Annotations, other.Metadata.Annotations), nil
 }

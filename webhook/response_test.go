@@ -10,6 +10,9 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 func response(t *testing.T, d decision) *admissionv1.AdmissionResponse {
@@ -90,11 +93,25 @@ func TestResponseIsBounded(t *testing.T) {
 }
 
 func TestDenialText(t *testing.T) {
-	const one = "pss-privileged: container \"a\": privileged; do not"
-	if got := joined([]string{one}); got != one {
-		t.Errorf("one violation: %q", got)
-	}
-	if got, want := joined([]string{"a: b; c", "d: e; f"}), "2 violations:\n- a: b; c\n- d: e; f"; got != want {
-		t.Errorf("two violations: %q, want %q", got, want)
+	standard := rego.Violation{ID: "pss-privileged", Message: `container "a": is privileged`, Remedy: "do not"}
+	another := rego.Violation{ID: "pss-host-path", Message: "b", Remedy: "c"}
+	ours := rego.Violation{ID: "fw-net-raw", Message: "d", Remedy: "e"}
+	held := terms{standards: standards{enforce: v1alpha1.Standard{Level: v1alpha1.Baseline, Version: "v1.25"}}}
+	for name, test := range map[string]struct {
+		denied []rego.Violation
+		want   string
+	}{
+		"of the standards": {[]rego.Violation{standard}, `violates PodSecurity "baseline:v1.25": pss-privileged: container "a": is privileged; do not`},
+		"two of them": {[]rego.Violation{another, standard},
+			"violates PodSecurity \"baseline:v1.25\": 2 violations:\n- pss-host-path: b; c\n- pss-privileged: container \"a\": is privileged; do not"},
+		"of the firewall":     {[]rego.Violation{ours}, "fw-net-raw: d; e"},
+		"two of the firewall": {[]rego.Violation{ours, ours}, "2 violations:\n- fw-net-raw: d; e\n- fw-net-raw: d; e"},
+		"one of each":         {[]rego.Violation{another, ours}, "fw-net-raw: d; e\nviolates PodSecurity \"baseline:v1.25\": pss-host-path: b; c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := held.denial(test.denied); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -35,6 +36,42 @@ var (
 	tenantDelete = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Delete}
 )
 
+// handler decides the requests of a route.
+type handler func(*Admission, context.Context, *admissionv1.AdmissionRequest) decision
+
+// mutators are the handlers of /mutate.
+var mutators = map[route]handler{
+	podCreate:    (*Admission).mutatePod,
+	podUpdate:    (*Admission).mutateNothing,
+	podEphemeral: (*Admission).mutateEphemeral,
+	podResize:    (*Admission).mutateNothing,
+}
+
+// validators are the handlers of /validate.
+var validators = newValidators()
+
+func newValidators() map[route]handler {
+	handlers := map[route]handler{
+		podCreate:    (*Admission).validatePod,
+		podUpdate:    (*Admission).validatePod,
+		podEphemeral: (*Admission).validatePod,
+		podResize:    (*Admission).validatePod,
+		podExec:      (*Admission).validateConnect,
+		podAttach:    (*Admission).validateConnect,
+		podBinding:   (*Admission).validateBinding,
+		binding:      (*Admission).validateBinding,
+		tenantCreate: (*Admission).validateTenant,
+		tenantUpdate: (*Admission).validateTenant,
+		tenantDelete: (*Admission).deleteTenant,
+	}
+	for kind, validate := range kinds {
+		for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update} {
+			handlers[route{kind.group, kind.version, kind.resource, "", operation}] = validate
+		}
+	}
+	return handlers
+}
+
 func routeOf(request *admissionv1.AdmissionRequest) route {
 	resource := request.Resource
 	return route{resource.Group, resource.Version, resource.Resource, request.SubResource, request.Operation}
@@ -50,12 +87,8 @@ func resourceOf(request *admissionv1.AdmissionRequest) string {
 
 // known tells whether the route is one of ours.
 func known(r route) bool {
-	switch r {
-	case podCreate, podUpdate, podEphemeral, podResize, podExec, podAttach, podBinding, binding,
-		tenantCreate, tenantUpdate, tenantDelete:
-		return true
-	}
-	return false
+	_, ok := validators[r]
+	return ok
 }
 
 func unknownRoute(request *admissionv1.AdmissionRequest) decision {

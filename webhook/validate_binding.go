@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 // validateBinding judges what a scheduler, which a tenant may play, writes on a pod
@@ -30,10 +32,13 @@ func (a *Admission) validateBinding(ctx context.Context, request *admissionv1.Ad
 		return badRequest("decode binding: %v", err)
 	}
 	if len(binding.Annotations) == 0 {
-		return terms.decide(nil, nil)
+		return terms.decide(rego.Result{})
 	}
 	keys := slices.Sorted(maps.Keys(binding.Annotations))
-	return terms.decide([]finding{{"binding-annotations", fmt.Sprintf(
-		"binding-annotations: metadata.annotations sets %s on a pod that is already admitted; annotate the pod when it is created",
-		strings.Join(keys, ", "))}}, nil)
+	return terms.decide(rego.Result{Violations: []rego.Violation{{
+		ID:      "binding-annotations",
+		Field:   "metadata.annotations",
+		Message: fmt.Sprintf("metadata.annotations sets %s on a pod that is already admitted", strings.Join(keys, ", ")),
+		Remedy:  "annotate the pod when it is created",
+	}}})
 }

@@ -6,8 +6,6 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 // validateConnect judges exec and attach. The pod itself is not needed: an empty
@@ -28,13 +26,9 @@ func (a *Admission) validateConnect(ctx context.Context, request *admissionv1.Ad
 	if len(request.Object.Raw) == 0 {
 		return badRequest("the request has no %s", kind)
 	}
-	result, err := a.engine.Evaluate(ctx, rego.Input{
-		Request: regoRequest(request),
-		Object:  request.Object.Raw,
-		Enforce: rego.Level{Name: string(terms.level), Version: rego.Latest},
-	})
+	found, err := a.ask(ctx, a.question(request, terms), &subject{raw: request.Object.Raw}, nil)
 	if err != nil {
 		return failed(fmt.Errorf("%s: %w", kind, err))
 	}
-	return terms.decide(enforced(result.Violations), nil)
+	return terms.decide(found)
 }

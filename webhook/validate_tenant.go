@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -11,13 +12,14 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 // validateTenant refuses what the CRD cannot: changes by those who are no
 // administrators, and what needs the other Tenants or the configuration to judge.
 // An update that leaves the spec alone passes, so that labels, finalizers and the
 // like can be changed on a Tenant that does not hold.
-func (a *Admission) validateTenant(request *admissionv1.AdmissionRequest) decision {
+func (a *Admission) validateTenant(_ context.Context, request *admissionv1.AdmissionRequest) decision {
 	tenant, err := decodeTenant(request, request.Object.Raw)
 	if err != nil {
 		return badRequest("object: %v", err)
@@ -31,22 +33,30 @@ func (a *Admission) validateTenant(request *admissionv1.AdmissionRequest) decisi
 			return allow()
 		}
 	}
-	var findings []finding
+	var violations []rego.Violation
 	for _, problem := range a.tenants.Problems(tenant) {
-		findings = append(findings, finding{"tenant-invalid", fmt.Sprintf("tenant-invalid: %s; correct the Tenant", problem.Err)})
+		violations = append(violations, rego.Violation{
+			ID: "tenant-invalid", Field: problem.Err.Field, Message: problem.Err.Error(), Remedy: "correct the Tenant",
+		})
 	}
-	return a.decideTenant(request, findings)
+	return a.decideTenant(request, violations)
 }
 
-// decideTenant refuses the findings, and whoever is no administrator: a Tenant that
+func (a *Admission) deleteTenant(_ context.Context, request *admissionv1.AdmissionRequest) decision {
+	return a.decideTenant(request, nil)
+}
+
+// decideTenant refuses the violations, and whoever is no administrator: a Tenant that
 // is deleted leaves its namespaces without firewalls.
-func (a *Admission) decideTenant(request *admissionv1.AdmissionRequest, findings []finding) decision {
+func (a *Admission) decideTenant(request *admissionv1.AdmissionRequest, violations []rego.Violation) decision {
 	if !a.isAdministrator(request.UserInfo) {
-		findings = []finding{{"tenant-administrators", fmt.Sprintf(
-			"tenant-administrators: user %s is not among the configuration's administrators; ask one of them",
-			request.UserInfo.Username)}}
+		violations = []rego.Violation{{
+			ID:      "tenant-administrators",
+			Message: fmt.Sprintf("user %s is not among the configuration's administrators", request.UserInfo.Username),
+			Remedy:  "ask one of them",
+		}}
 	}
-	return terms{enforcement: v1alpha1.Enforce}.decide(findings, nil)
+	return ownTerms().decide(rego.Result{Violations: violations})
 }
 
 func decodeTenant(request *admissionv1.AdmissionRequest, raw []byte) (*v1alpha1.Tenant, error) {

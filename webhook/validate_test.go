@@ -43,14 +43,14 @@ func TestValidateCreate(t *testing.T) {
 		denied          bool
 		warned          string // part of the warnings
 	}{
-		"good pod":              {"alice", podShapes["smallest"], nil, false, "level restricted: pss-run-as-non-root: "},
+		"good pod":              {"alice", podShapes["smallest"], nil, false, `would violate PodSecurity "restricted:latest": pss-run-as-non-root: `},
 		"experiment 8":          {"alice", experiment8, []string{"pss-host-path", "pss-privileged"}, true, ""},
 		"with capabilities":     {"alice", experiment8Capabilities, []string{"fw-net-raw", "pss-capabilities"}, true, ""},
-		"warn":                  {"warned", experiment8, []string{"pss-host-path", "pss-privileged"}, false, "not enforced: pss-privileged: "},
-		"warn, good pod":        {"warned", podShapes["smallest"], nil, false, "level restricted: "},
+		"warn":                  {"warned", experiment8, []string{"pss-host-path", "pss-privileged"}, false, `not enforced: would violate PodSecurity "baseline:latest": pss-privileged: `},
+		"warn, good pod":        {"warned", podShapes["smallest"], nil, false, `would violate PodSecurity "restricted:latest": `},
 		"audit":                 {"audited", experiment8, []string{"pss-host-path", "pss-privileged"}, false, ""},
-		"unassigned":            {"default", experiment8, []string{"pss-host-path", "pss-privileged"}, false, "not enforced: pss-privileged: "},
-		"unassigned, good pod":  {"default", podShapes["smallest"], nil, false, "level restricted: "},
+		"unassigned":            {"default", experiment8, []string{"pss-host-path", "pss-privileged"}, false, `not enforced: would violate PodSecurity "baseline:latest": pss-privileged: `},
+		"unassigned, good pod":  {"default", podShapes["smallest"], nil, false, `would violate PodSecurity "restricted:latest": `},
 		"unassigned, reserved":  {"default", `containers: [{name: bulkhead-init}]`, []string{"fw-reserved-name"}, true, ""},
 		"exempt namespace":      {"kube-system", experiment8, nil, false, ""},
 		"exempt runtime class":  {"alice", "runtimeClassName: kata\n" + strings.TrimSpace(experiment8), nil, false, ""},
@@ -158,9 +158,9 @@ func TestValidateUpdate(t *testing.T) {
 		"label of an old pod":       {podUpdate, old, set(old, "/metadata/labels", `{"a": "b"}`), nil},
 		"image of an old pod":       {podUpdate, old, set(old, "/spec/containers/0/image", `"c"`), nil},
 		"image of a good pod":       {podUpdate, good, set(good, "/spec/containers/0/image", `"c"`), nil},
-		"image of the sidecar":      {podUpdate, good, set(good, "/spec/initContainers/1/image", `"c"`), []string{"fw-net-raw", "fw-sidecar-unchanged", "pss-capabilities"}},
+		"image of the sidecar":      {podUpdate, good, set(good, "/spec/initContainers/1/image", `"c"`), []string{"fw-sidecar-unchanged"}},
 		"resize of the application": {podResize, good, set(good, "/spec/containers/0/resources", `{"limits": {"cpu": "1"}}`), nil},
-		"resize of the sidecar":     {podResize, good, set(good, "/spec/initContainers/1/resources/limits/memory", `"1Mi"`), []string{"fw-net-raw", "fw-sidecar-unchanged", "pss-capabilities"}},
+		"resize of the sidecar":     {podResize, good, set(good, "/spec/initContainers/1/resources/limits/memory", `"1Mi"`), []string{"fw-sidecar-unchanged"}},
 		"debug container":           {podEphemeral, good, set(good, "/spec/ephemeralContainers", debug(`{"capabilities": {"drop": ["NET_RAW"]}}`)), nil},
 		"debug of an old pod":       {podEphemeral, old, set(old, "/spec/ephemeralContainers", debug(`{"capabilities": {"drop": ["NET_RAW"]}}`)), nil},
 		"debug with NET_RAW":        {podEphemeral, good, set(good, "/spec/ephemeralContainers", debug(`{}`)), []string{"fw-net-raw"}},
@@ -367,7 +367,7 @@ func TestUnassigned(t *testing.T) {
 	}{
 		configv1alpha1.UnassignedIgnore:  {false, true, false},
 		configv1alpha1.UnassignedWarn:    {false, true, true},
-		configv1alpha1.UnassignedEnforce: {true, true, true},
+		configv1alpha1.UnassignedEnforce: {true, true, false},
 		"unheard of":                     {true, true, false},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -441,7 +441,8 @@ func TestUnknownRequestsAreDenied(t *testing.T) {
 		message string
 	}{
 		"delete":                {a.Validate, route{"", "v1", "pods", "", "DELETE"}, pod, nil, "does not know"},
-		"services":              {a.Validate, route{"", "v1", "services", "", "CREATE"}, pod, nil, "does not know"},
+		"services":              {a.Mutate, route{"", "v1", "services", "", "CREATE"}, pod, nil, "does not know"},
+		"configmaps":            {a.Validate, route{"", "v1", "configmaps", "", "CREATE"}, pod, nil, "does not know"},
 		"status":                {a.Validate, route{"", "v1", "pods", "status", "UPDATE"}, pod, pod, "does not know"},
 		"another group's pods":  {a.Validate, route{"metrics.k8s.io", "v1", "pods", "", "CREATE"}, pod, nil, "does not know"},
 		"another version":       {a.Validate, route{"", "v2", "pods", "", "CREATE"}, pod, nil, "does not know"},

@@ -42,7 +42,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	admission, err := webhook.NewAdmission(o.config, source, engine, nil)
+	admission, err := webhook.NewAdmission(o.config, webhook.Parts{
+		Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine,
+	})
 	if err != nil {
 		return failure("prepare admission: %w", err)
 	}

@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"github.com/bulkhead-dev/bulkhead/webhook"
+	"github.com/bulkhead-dev/bulkhead/webhook/namespaces"
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
-// source is where Tenants come from: a cluster or manifests.
+// source is where Tenants and namespaces come from: a cluster or manifests.
 type source struct {
 	webhook.Tenants
+	namespaces webhook.Namespaces
 	// Index is what is known now.
 	Index func() *tenants.Index
 	// ready returns an error until everything is known.
@@ -35,7 +39,11 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 				klog.InfoS("Tenant has problems, its pods cannot be admitted", "tenant", t.Name, "problems", tenants.Texts(t.Problems))
 			}
 		}
-		return &source{static, static.Index, func() error { return nil }}, nil
+		declared, err := namespaces.Load(o.standalone)
+		if err != nil {
+			return nil, err
+		}
+		return &source{static, declared, static.Index, func() error { return nil }}, nil
 	}
 	config, err := o.restConfig()
 	if err != nil {
@@ -49,18 +57,35 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 	if err != nil {
 		return nil, failure("%w", err)
 	}
+	followed, err := followNamespaces(config)
+	if err != nil {
+		return nil, failure("%w", err)
+	}
 	if o.leaderElect {
 		if err := o.startElection(ctx, config, cluster); err != nil {
 			return nil, failure("%w", err)
 		}
 	}
 	go cluster.Run(work)
-	return &source{cluster, cluster.Index, func() error {
-		if !cluster.HasSynced() {
-			return errors.New("tenants are not read yet")
+	go followed.Run(work)
+	return &source{cluster, followed, cluster.Index, func() error {
+		if !cluster.HasSynced() || !followed.HasSynced() {
+			return errors.New("tenants and namespaces are not read yet")
 		}
 		return nil
 	}}, nil
+}
+
+func followNamespaces(config *rest.Config) (*namespaces.Cluster, error) {
+	kube, err := kubernetes.NewForConfig(protobuf(config))
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	client, err := metadata.NewForConfig(protobuf(config))
+	if err != nil {
+		return nil, fmt.Errorf("make a client for metadata: %w", err)
+	}
+	return namespaces.NewCluster(client, kube)
 }
 
 func (o *options) restConfig() (*rest.Config, error) {

@@ -1,25 +1,16 @@
 package tenants
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/webhook/manifests"
 )
 
 // Static answers from manifests that are read once.
@@ -35,21 +26,14 @@ type Static struct {
 // that is wrong.
 func Load(config *configv1alpha1.BulkheadConfiguration, folder string) (*Static, error) {
 	s := &Static{config: config}
-	var errs []error
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	err := manifests.Walk(folder, func(object manifests.Object) error {
+		tenant, err := parseTenant(object)
+		if tenant != nil {
+			s.objects = append(s.objects, tenant)
 		}
-		if entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
-			return nil
-		}
-		tenants, err := loadFile(path)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", path, err))
-		}
-		s.objects = append(s.objects, tenants...)
-		return nil
+		return err
 	})
+	errs := []error{err}
 	names := map[string]bool{}
 	for _, tenant := range s.objects {
 		if names[tenant.Name] {
@@ -57,7 +41,7 @@ func Load(config *configv1alpha1.BulkheadConfiguration, folder string) (*Static,
 		}
 		names[tenant.Name] = true
 	}
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("load manifests: %w", err)
 	}
 	s.index = NewIndex(config, s.objects)
@@ -77,60 +61,23 @@ func (s *Static) Problems(candidate *v1alpha1.Tenant) []Problem {
 	return problemsOf(s.config, candidate, s.objects)
 }
 
-func loadFile(path string) ([]*v1alpha1.Tenant, error) {
-	data, err := os.ReadFile(path)
+// parseTenant returns nil for an object of another group.
+func parseTenant(object manifests.Object) (*v1alpha1.Tenant, error) {
+	version, err := schema.ParseGroupVersion(object.APIVersion)
 	if err != nil {
 		return nil, err
 	}
-	var tenants []*v1alpha1.Tenant
-	var errs []error
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	for n := 1; ; n++ {
-		document, err := reader.Read()
-		if err == io.EOF {
-			return tenants, errors.Join(errs...)
-		}
-		if err != nil {
-			return tenants, errors.Join(append(errs, fmt.Errorf("document %d: %w", n, err))...)
-		}
-		tenant, err := parseTenant(document)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("document %d: %w", n, err))
-		} else if tenant != nil {
-			tenants = append(tenants, tenant)
-		}
-	}
-}
-
-// parseTenant returns nil for an object of another group and for a document
-// without content.
-func parseTenant(document []byte) (*v1alpha1.Tenant, error) {
-	asJSON, err := yaml.YAMLToJSONStrict(document)
-	if err != nil {
-		return nil, err
-	}
-	var kind *metav1.TypeMeta
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(asJSON, &kind); err != nil || kind == nil {
-		return nil, err
-	}
-	if kind.APIVersion == "" || kind.Kind == "" {
-		return nil, errors.New("apiVersion or kind is missing")
-	}
-	version, err := schema.ParseGroupVersion(kind.APIVersion)
-	if err != nil {
-		return nil, err
-	}
-	if kind.Kind == "List" || kind.Kind == "TenantList" {
-		return nil, fmt.Errorf("a %s is not read: give each object a document of its own", kind.Kind)
+	if object.Kind == "List" || object.Kind == "TenantList" {
+		return nil, fmt.Errorf("a %s is not read: give each object a document of its own", object.Kind)
 	}
 	if version.Group != v1alpha1.GroupVersion.Group {
 		return nil, nil
 	}
-	if version != v1alpha1.GroupVersion || kind.Kind != "Tenant" {
-		return nil, fmt.Errorf("unknown kind %s of %s", kind.Kind, kind.APIVersion)
+	if version != v1alpha1.GroupVersion || object.Kind != "Tenant" {
+		return nil, fmt.Errorf("unknown kind %s of %s", object.Kind, object.APIVersion)
 	}
 	tenant := &v1alpha1.Tenant{}
-	strict, err := kjson.UnmarshalStrict(asJSON, tenant)
+	strict, err := kjson.UnmarshalStrict(object.JSON, tenant)
 	if err := errors.Join(append(strict, err)...); err != nil {
 		return nil, fmt.Errorf("tenant: %w", err)
 	}
