@@ -56,10 +56,10 @@ test-e2e: image ## the demo's experiments as a test, on a cluster of its own
 .PHONY: build
 build: ## the binaries, into out/bin
 	@mkdir -p out/bin
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o out/bin/ ./cmd/bulkhead-webhook ./cmd/bulkhead-firewall
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o out/bin/ ./cmd/bulkhead ./cmd/bulkhead-webhook ./cmd/bulkhead-firewall
 
 .PHONY: image
-image: packages ## the two images, into out/images, without a Docker daemon
+image: packages ## the images, into out/images, without a Docker daemon
 	@go run ./cmd/image --version $(VERSION)
 
 .PHONY: up

@@ -34,6 +34,7 @@ type attempt struct {
 func commands() []command {
 	return []command{
 		{"serve", "--name NAME", "serve and note what arrives, until SIGTERM", serve},
+		{"idle", "", "do nothing, until SIGTERM", idle},
 		{"dial", "HOST:PORT…", "fetch by HTTP, --times at once from each", dial},
 		{"send", "--token T [--from ADDRESS] ADDRESS:PORT…", "send UDP; with --from under that IPv6 address, by IPV6_FREEBIND", send},
 		{"forge", "--token T --from ADDRESS ADDRESS:PORT…", "send UDP over IPv4 under another's address, by a raw socket", forge},

@@ -36,6 +36,12 @@ func (n *notes) get(payload string) (string, bool) {
 	return from, ok
 }
 
+// idle does nothing until the context ends: it is for a container that others are to be run in.
+func idle(ctx context.Context, _ attempt, _ []string) ([]Answer, error) {
+	<-ctx.Done()
+	return nil, nil
+}
+
 // serve answers and notes until the context ends.
 func serve(ctx context.Context, a attempt, _ []string) ([]Answer, error) {
 	ctx, stop := context.WithCancelCause(ctx)

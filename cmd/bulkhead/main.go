@@ -1,0 +1,71 @@
+// bulkhead is the command line of the person who runs Bulkhead in a cluster. Under
+// the name kubectl-bulkhead in the PATH it is `kubectl bulkhead` too.
+//
+// Results go to stdout, progress and errors to stderr. The exit codes are each
+// subcommand's own; 2 always means that it could not do what was asked.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+const (
+	exitFailed = 1
+	exitCannot = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	err := newCommand(filepath.Base(os.Args[0])).ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, errFailed) {
+		fmt.Fprintln(os.Stderr, "bulkhead:", err)
+		os.Exit(exitCannot)
+	}
+	os.Exit(exitFailed)
+}
+
+// errFailed is a result that is no success, and that was told already.
+var errFailed = errors.New("failed")
+
+func newCommand(program string) *cobra.Command {
+	annotations := map[string]string{}
+	if strings.HasPrefix(program, "kubectl-") {
+		annotations[cobra.CommandDisplayNameAnnotation] = "kubectl bulkhead"
+	}
+	root := &cobra.Command{
+		Use:           "bulkhead",
+		Short:         "Look after Bulkhead, which isolates the tenants of a cluster",
+		Annotations:   annotations,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(newVerifyCommand(), &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(command.OutOrStdout(), version)
+			return err
+		},
+	})
+	return root
+}
