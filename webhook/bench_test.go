@@ -87,7 +87,7 @@ func BenchmarkReview(b *testing.B) {
 		{"exempt", a.Validate, reviewJSON(b, newRequest(podCreate, "kube-system", pod, nil)), true},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			handler := &reviewHandler{bench.name, bench.decide, m}
+			handler := &reviewHandler{name: bench.name, decide: bench.decide, metrics: m}
 			want := []byte(`"allowed":true`)
 			if !bench.allowed {
 				want = []byte(`"allowed":false`)

@@ -49,6 +49,14 @@ type Finding struct {
 	Enforcement v1alpha1.Enforcement
 }
 
+// verb says what was decided, in two words.
+func (d decision) verb() string {
+	if d.allowed {
+		return "allow"
+	}
+	return "deny"
+}
+
 func allow() decision {
 	return decision{allowed: true, outcome: outcomeAllowed}
 }

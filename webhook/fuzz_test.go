@@ -34,8 +34,8 @@ func FuzzReview(f *testing.F) {
 
 	m := NewMetrics(metrics.NewKubeRegistry())
 	handlers := map[bool]http.Handler{
-		true:  &reviewHandler{"mutate", a.Mutate, m},
-		false: &reviewHandler{"validate", a.Validate, m},
+		true:  &reviewHandler{name: "mutate", decide: a.Mutate, metrics: m},
+		false: &reviewHandler{name: "validate", decide: a.Validate, metrics: m},
 	}
 	f.Fuzz(func(t *testing.T, mutate bool, body []byte) {
 		recorder := httptest.NewRecorder()

@@ -20,6 +20,9 @@ type reviewHandler struct {
 	name    string
 	decide  decideFunc
 	metrics *Metrics
+	// log and events may be nil.
+	log    *DecisionLog
+	events EventRecorder
 }
 
 func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -38,10 +41,24 @@ func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := context.Cause(r.Context()); err != nil && d.allowed {
 		d = failed(fmt.Errorf("the request's deadline has passed: %w", err))
 	}
-	h.metrics.observe(h.name, request, d, time.Since(start))
-	logDecision(h.name, request, d)
+	h.tell(request, d, time.Since(start))
 	if err := d.write(w, request.UID); err != nil {
 		klog.ErrorS(err, "Cannot answer a review", "path", r.URL.Path, "uid", request.UID)
+	}
+}
+
+// tell tells everybody but the caller.
+func (h *reviewHandler) tell(request *admissionv1.AdmissionRequest, d decision, duration time.Duration) {
+	h.metrics.observe(h.name, request, d, duration)
+	logDecision(h.name, request, d)
+	if h.log != nil {
+		if err := h.log.write(h.name, request, d, duration); err != nil {
+			h.metrics.unlogged.Inc()
+			klog.ErrorS(err, "Decision is not in the decision log", "uid", request.UID)
+		}
+	}
+	if h.events != nil {
+		recordDenial(h.events, request, d)
 	}
 }
 
@@ -51,7 +68,7 @@ func logDecision(name string, request *admissionv1.AdmissionRequest, d decision)
 	fields := []any{
 		"handler", name, "outcome", d.outcome, "operation", request.Operation, "resource", resourceOf(request),
 		"namespace", request.Namespace, "name", request.Name, "user", request.UserInfo.Username,
-		"dryRun", request.DryRun != nil && *request.DryRun, "uid", request.UID, "rules", d.rules,
+		"dryRun", isDryRun(request), "uid", request.UID, "rules", d.rules,
 	}
 	switch {
 	case d.outcome == outcomeError:

@@ -21,10 +21,13 @@ const (
 	MetricsPath  = "/metrics"
 )
 
-// Options are the parts of the handler. All are needed but ClientCertificates.
+// Options are the parts of the handler. All are needed where nothing else is said.
 type Options struct {
 	Admission *Admission
 	Metrics   *Metrics
+	// DecisionLog and Events may be nil.
+	DecisionLog *DecisionLog
+	Events      EventRecorder
 	// MetricsHandler serves MetricsPath.
 	MetricsHandler http.Handler
 	// Live and Ready are what /livez and /readyz check.
@@ -52,7 +55,7 @@ func NewHandler(o Options) http.Handler {
 // reviews puts the API server's filters, and ours, before a handler of
 // AdmissionReviews: deadline, client certificate, intake, number in flight.
 func (o Options) reviews(name string, decide decideFunc, memory memory) http.Handler {
-	var handler http.Handler = &reviewHandler{name, decide, o.Metrics}
+	var handler http.Handler = &reviewHandler{name, decide, o.Metrics, o.DecisionLog, o.Events}
 	handler = genericfilters.WithMaxInFlightLimit(handler, 0, o.MaxInFlight, nil)
 	handler = &intake{name: name, next: handler, metrics: o.Metrics, memory: memory, sending: map[string]int{}}
 	if o.ClientCertificates != nil {

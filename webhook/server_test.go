@@ -145,10 +145,10 @@ func TestServerAnswersReviews(t *testing.T) {
 	}
 	_, body := s.get(t, MetricsPath)
 	for _, line := range []string{
-		`bulkhead_reviews_total{handler="mutate",operation="CREATE",outcome="allowed",resource="pods"} 1`,
-		`bulkhead_reviews_total{handler="validate",operation="CREATE",outcome="denied",resource="pods"} 1`,
-		`bulkhead_violations_total{outcome="denied",rule="fw-sidecar-genuine"} 1`,
-		`bulkhead_review_duration_seconds_count{handler="validate"} 1`,
+		`bulkhead_admission_decisions_total{decision="allow",dry_run="false",handler="mutate",operation="CREATE",resource="pods"} 1`,
+		`bulkhead_admission_decisions_total{decision="deny",dry_run="false",handler="validate",operation="CREATE",resource="pods"} 1`,
+		`bulkhead_admission_violations_total{decision="deny",rule="fw-sidecar-genuine"} 1`,
+		`bulkhead_admission_duration_seconds_count{handler="validate"} 1`,
 	} {
 		if !strings.Contains(body, line+"\n") {
 			t.Errorf("metrics lack %s", line)
@@ -222,7 +222,7 @@ func TestServerRefusesWhatIsNoReview(t *testing.T) {
 			t.Errorf("code %d: %s", code, body)
 		}
 	})
-	if _, body := s.get(t, MetricsPath); !strings.Contains(body, `bulkhead_malformed_requests_total{handler="mutate"}`) {
+	if _, body := s.get(t, MetricsPath); !strings.Contains(body, `bulkhead_admission_malformed_requests_total{handler="mutate"}`) {
 		t.Error("metrics do not count malformed requests")
 	}
 }
@@ -355,7 +355,7 @@ func TestServerSurvivesPanics(t *testing.T) {
 			t.Errorf("code %d: %s", code, text)
 		}
 	}
-	if _, body := s.get(t, MetricsPath); !strings.Contains(body, "bulkhead_panics_total 2\n") {
+	if _, body := s.get(t, MetricsPath); !strings.Contains(body, "bulkhead_admission_panics_total 2\n") {
 		t.Error("metrics do not count panics")
 	}
 }
