@@ -49,7 +49,7 @@ tenants:
 `
 
 // helm runs helm with values on stdin and returns what it wrote.
-func helm(t *testing.T, values string, args ...string) (stdout, stderr string, err error) {
+func helm(t testing.TB, values string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), findHelm(t), append(args, "--namespace", releaseNamespace, "--values", "-")...)
 	// Neither the caller's cluster nor its helm settings.
@@ -63,7 +63,7 @@ func helm(t *testing.T, values string, args ...string) (stdout, stderr string, e
 }
 
 // findHelm finds helm in the repository's tool cache or in PATH.
-func findHelm(t *testing.T) string {
+func findHelm(t testing.TB) string {
 	t.Helper()
 	cached, err := filepath.Glob("../.cache/bin/helm*")
 	if err != nil {
@@ -83,7 +83,7 @@ func findHelm(t *testing.T) string {
 }
 
 // template renders the chart.
-func template(t *testing.T, values string) string {
+func template(t testing.TB, values string) string {
 	t.Helper()
 	stdout, stderr, err := helm(t, values, "template", releaseName, "bulkhead")
 	if err != nil {
@@ -94,7 +94,7 @@ func template(t *testing.T, values string) string {
 
 // objects decodes a rendering strictly into the types that the API server, or
 // cert-manager, reads it as: an unknown kind or field is an error.
-func objects(t *testing.T, rendered string) []runtime.Object {
+func objects(t testing.TB, rendered string) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{

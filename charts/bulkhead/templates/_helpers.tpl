@@ -71,3 +71,39 @@ matchExpressions:
     operator: NotIn
     values: {{ include "bulkhead.exemptNamespaces" . }}
 {{- end }}
+
+{{/* What the admission policies share. Who is a tenant's the Tenants say, and no
+label (threat L11): each policy is asked once for each Tenant, and means the one
+that owns the namespace and enforces. Or the values name the namespaces, and the
+policies cost the same with any number of Tenants. */}}
+{{- define "bulkhead.policyTenants" -}}
+failurePolicy: Fail
+{{- if not .Values.validatingAdmissionPolicy.namespaces }}
+paramKind: {apiVersion: bulkhead.dev/v1alpha1, kind: Tenant}
+{{- end }}
+{{- end }}
+
+{{- define "bulkhead.policyMatchConditions" -}}
+{{- if not .Values.validatingAdmissionPolicy.namespaces }}
+- name: tenant-enforces
+  expression: request.namespace in params.spec.namespaces && !(params.spec.?enforcement.orValue('enforce') in ['warn', 'audit'])
+{{- end }}
+{{- with .Values.config.exempt.users }}
+- name: user-is-not-exempt
+  expression: {{ printf "!(request.userInfo.?username.orValue('') in %s)" (toJson .) | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "bulkhead.policyBinding" -}}
+validationActions: [Deny]
+{{- with .Values.validatingAdmissionPolicy.namespaces }}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- else }}
+paramRef:
+  selector: {}
+  parameterNotFoundAction: Allow
+{{- end }}
+{{- end }}

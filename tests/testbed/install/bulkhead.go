@@ -33,16 +33,19 @@ type Tenant struct {
 	CIDRs      []string
 }
 
-// Archives are the images of Bulkhead that `make image` writes, below the repository's root.
-func Archives() []string {
-	return []string{filepath.Join("out", "images", "webhook.tar"), filepath.Join("out", "images", "firewall.tar")}
+// Archive is an image of Bulkhead's that `make image` writes, in the repository.
+func Archive(repository, name string) string {
+	return filepath.Join(repository, "out", "images", name+".tar")
 }
 
-// CheckArchives fails if Bulkhead's images have not been built, before minutes are spent on anything else.
-func CheckArchives(repository string) error {
-	for _, archive := range Archives() {
-		if _, err := os.Stat(filepath.Join(repository, archive)); err != nil {
-			return fmt.Errorf("bulkhead's image is missing; run \"make image\" first: %w", err)
+// CLI is `bulkhead`, as `make build` writes it.
+func CLI(repository string) string { return filepath.Join(repository, "out", "bin", "bulkhead") }
+
+// CheckBuilt fails if Bulkhead has not been built, before minutes are spent on anything else.
+func CheckBuilt(repository string) error {
+	for _, file := range []string{Archive(repository, "webhook"), Archive(repository, "firewall"), Archive(repository, "probe"), CLI(repository)} {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("a part of bulkhead is missing; run \"make image build\" first: %w", err)
 		}
 	}
 	return nil
@@ -53,11 +56,8 @@ func CheckArchives(repository string) error {
 // tenantCIDRs is the range of all tenants together. DNS and cert-manager must be there.
 func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, tenants ...Tenant) error {
 	repository := c.Options().Repository
-	if err := CheckArchives(repository); err != nil {
-		return err
-	}
-	for _, archive := range Archives() {
-		if err := c.LoadImage(ctx, filepath.Join(repository, archive)); err != nil {
+	for _, name := range []string{"webhook", "firewall"} {
+		if err := c.LoadImage(ctx, Archive(repository, name)); err != nil {
 			return err
 		}
 	}
@@ -132,21 +132,19 @@ func writeTemporary(pattern string, content []byte) (string, error) {
 }
 
 // waitUntilLive tries to create what every tenant is refused, for a trial, until Bulkhead refuses it: then webhook,
-// certificates and tenants are all in effect. (The idea is that of Kubernetes' own pod security tests.)
+// certificates and tenants are all in effect. (The idea is that of Kubernetes' own pod security tests.) It is something
+// that the webhook alone refuses, and not the chart's policy.
 func waitUntilLive(ctx context.Context, c *cluster.Cluster, namespace string) error {
-	privileged := true
 	trial := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "trial"},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "app", Image: "none", SecurityContext: &corev1.SecurityContext{Privileged: &privileged},
-		}}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "bulkhead-firewall", Image: "none"}}},
 	}
-	return c.Wait(ctx, "Bulkhead to refuse a privileged pod in "+namespace, time.Minute, func(ctx context.Context) error {
+	return c.Wait(ctx, "Bulkhead to refuse a pod with a reserved name in "+namespace, time.Minute, func(ctx context.Context) error {
 		_, err := c.Client().CoreV1().Pods(namespace).Create(ctx, trial, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		switch {
 		case err == nil:
 			return errors.New("it was admitted")
-		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "privileged"):
+		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "fw-reserved-name"):
 			return nil
 		}
 		return err
