@@ -21,6 +21,8 @@ type options struct {
 	config     *configv1alpha1.BulkheadConfiguration
 	kubeconfig string
 	standalone string
+	// decisionLog is a file or a word of decisionlog.go.
+	decisionLog string
 
 	bindAddress        string
 	securePort         int
@@ -44,6 +46,7 @@ type options struct {
 
 func newOptions() *options {
 	return &options{
+		decisionLog:     decisionLogOff,
 		securePort:      8443,
 		maxInFlight:     400,
 		requestTimeout:  10 * time.Second,
@@ -60,6 +63,8 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.configFile, "config", o.configFile, "configuration `file` of kind BulkheadConfiguration; required")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig `file` of the cluster; default: the pod's service account")
 	flags.StringVar(&o.standalone, "standalone", o.standalone, "take Tenants from the manifests in this `folder` and run without a cluster")
+
+	flags.StringVar(&o.decisionLog, "decision-log", o.decisionLog, "where to write a line of JSON for each review: off, stdout or a `file`")
 
 	flags.StringVar(&o.bindAddress, "bind-address", o.bindAddress, "IP `address` to listen on; default: all")
 	flags.IntVar(&o.securePort, "secure-port", o.securePort, "HTTPS `port`; with --standalone, 0 takes a free one and the log names it")
@@ -103,6 +108,9 @@ func (o *options) validate(flags *pflag.FlagSet) error {
 		if o.config, err = configv1alpha1.Load(o.configFile); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if o.decisionLog == "" {
+		report("--decision-log is empty; off writes none")
 	}
 	if o.bindAddress != "" && net.ParseIP(o.bindAddress) == nil {
 		report("--bind-address %q is no IP address", o.bindAddress)

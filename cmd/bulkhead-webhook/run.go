@@ -30,6 +30,7 @@ func run(ctx context.Context, o *options) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 
+	registry := metrics.NewKubeRegistry()
 	engine, err := rego.New(ctx)
 	if err != nil {
 		return failure("prepare the rules: %w", err)
@@ -52,11 +53,16 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return failure("%w", err)
 	}
-	registry := metrics.NewKubeRegistry()
+	decisions, err := o.decisions()
+	if err != nil {
+		return failure("%w", err)
+	}
 	registerGauges(registry, pair, source)
 	handler := webhook.NewHandler(webhook.Options{
 		Admission:      admission,
 		Metrics:        webhook.NewMetrics(registry),
+		DecisionLog:    decisions,
+		Events:         source.events,
 		MetricsHandler: metricsHandler(registry),
 		Live:           []healthz.HealthChecker{healthz.PingHealthz},
 		Ready: []healthz.HealthChecker{

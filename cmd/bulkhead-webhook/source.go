@@ -20,6 +20,8 @@ import (
 type source struct {
 	webhook.Tenants
 	namespaces webhook.Namespaces
+	// events is nil without a cluster.
+	events webhook.EventRecorder
 	// Index is what is known now.
 	Index func() *tenants.Index
 	// ready returns an error until everything is known.
@@ -43,7 +45,7 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &source{static, declared, static.Index, func() error { return nil }}, nil
+		return &source{static, declared, nil, static.Index, func() error { return nil }}, nil
 	}
 	config, err := o.restConfig()
 	if err != nil {
@@ -61,6 +63,10 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 	if err != nil {
 		return nil, failure("%w", err)
 	}
+	recorder, err := newRecorder(config, o.identity)
+	if err != nil {
+		return nil, failure("%w", err)
+	}
 	if o.leaderElect {
 		if err := o.startElection(ctx, config, cluster); err != nil {
 			return nil, failure("%w", err)
@@ -68,7 +74,7 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 	}
 	go cluster.Run(work)
 	go followed.Run(work)
-	return &source{cluster, followed, cluster.Index, func() error {
+	return &source{cluster, followed, recorder, cluster.Index, func() error {
 		if !cluster.HasSynced() || !followed.HasSynced() {
 			return errors.New("tenants and namespaces are not read yet")
 		}

@@ -1,0 +1,126 @@
+// Package customrules adds the rules of a folder to Bulkhead's own, and takes the
+// folder's changes over while reviews go on.
+//
+// A set of rules is taken whole and only when it compiles; what does not is refused,
+// logged and counted, and the last good set goes on. At start there is none: then it
+// is an error, since to go on without an administrator's rules would admit what they
+// refuse.
+package customrules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+
+	"github.com/bulkhead-dev/bulkhead/rego"
+	"github.com/bulkhead-dev/bulkhead/webhook"
+)
+
+// maxBytes bounds the rules of a folder; a ConfigMap holds no more.
+const maxBytes = 1 << 20
+
+// period is how often the folder is looked at. The kubelet takes up to a minute to
+// bring a changed ConfigMap.
+const period = 5 * time.Second
+
+// Compile makes an engine of Bulkhead's rules and the given modules, by file name.
+type Compile func(ctx context.Context, modules map[string]string) (webhook.Engine, error)
+
+// Engine evaluates the set of rules in use. It is safe for concurrent use.
+type Engine struct {
+	folder  string
+	compile Compile
+	metrics *Metrics
+	current atomic.Pointer[webhook.Engine]
+	// seen is what was last compiled, refused or not.
+	seen map[string]string
+}
+
+// New compiles the rules of the folder.
+func New(ctx context.Context, folder string, compile Compile, metrics *Metrics) (*Engine, error) {
+	e := &Engine{folder: folder, compile: compile, metrics: metrics}
+	if _, err := e.load(ctx); err != nil {
+		return nil, fmt.Errorf("custom rules of %s: %w", folder, err)
+	}
+	return e, nil
+}
+
+// Evaluate asks the set that is in use when it is called.
+func (e *Engine) Evaluate(ctx context.Context, in rego.Input) (rego.Result, error) {
+	return (*e.current.Load()).Evaluate(ctx, in)
+}
+
+// Run follows the folder until the context ends.
+func (e *Engine) Run(ctx context.Context) { wait.UntilWithContext(ctx, e.reload, period) }
+
+func (e *Engine) reload(ctx context.Context) {
+	changed, err := e.load(ctx)
+	switch {
+	case err != nil && changed:
+		e.metrics.refuse()
+		klog.ErrorS(err, "Custom rules refused, the last good set goes on", "folder", e.folder)
+	case changed:
+		klog.InfoS("Custom rules taken", "folder", e.folder, "modules", len(e.seen))
+	}
+}
+
+// load takes the folder's rules if they are others than last time.
+func (e *Engine) load(ctx context.Context) (changed bool, err error) {
+	modules, err := read(e.folder)
+	if err != nil {
+		e.seen = nil
+		return true, err
+	}
+	if e.seen != nil && maps.Equal(modules, e.seen) {
+		return false, nil
+	}
+	e.seen = modules
+	engine, err := e.compile(ctx, modules)
+	if err != nil {
+		return true, err
+	}
+	e.current.Store(&engine)
+	e.metrics.take(len(modules))
+	return true, nil
+}
+
+// read returns the folder's .rego files but tests, by name. A projected volume is
+// swapped by its link ..data: what lies behind that is read, so that old and new are
+// not mixed.
+func read(folder string) (map[string]string, error) {
+	if target, err := filepath.EvalSymlinks(filepath.Join(folder, "..data")); err == nil {
+		folder = target
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("find the rules: %w", err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("list the rules: %w", err)
+	}
+	modules, total := map[string]string{}, 0
+	for _, entry := range entries {
+		name := entry.Name()
+		if filepath.Ext(name) != ".rego" || strings.HasSuffix(name, "_test.rego") {
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			return nil, fmt.Errorf("read the rules: %w", err)
+		}
+		if total += len(source); total > maxBytes {
+			return nil, fmt.Errorf("read the rules: more than %d bytes", maxBytes)
+		}
+		modules[name] = string(source)
+	}
+	return modules, nil
+}
