@@ -25,13 +25,25 @@ const pods = "pods"
 // documentOf names the field of the input that holds the request's object; empty for
 // a resource that no rule may judge.
 func documentOf(request Request) string {
-	switch {
-	case request.Resource != pods:
+	if request.Operation == Connect && request.Resource != pods {
 		return ""
-	case request.Operation == Connect:
-		return "options"
-	default:
+	}
+	switch request.Resource {
+	case pods:
+		if request.Operation == Connect {
+			return "options"
+		}
 		return "object"
+	case "services":
+		return "service"
+	case "endpoints":
+		return "endpoints"
+	case "endpointslices":
+		return "endpointSlice"
+	case "persistentvolumes":
+		return "persistentVolume"
+	default:
+		return ""
 	}
 }
 
@@ -53,6 +65,7 @@ func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 			"name":       in.Tenant.Name,
 			"namespaces": texts(in.Tenant.Namespaces),
 			"cidrs":      texts(in.Tenant.CIDRs),
+			"external":   in.Tenant.External,
 			"networks":   texts(in.Tenant.Networks),
 		})
 	}

@@ -83,6 +83,8 @@ type Tenant struct {
 	Namespaces []string
 	// CIDRs are the addresses of its pods.
 	CIDRs []string
+	// External says that its pods may reach addresses outside the cluster.
+	External bool
 	// Networks are those that its pods may ask for by annotation, as
 	// <namespace>/<name>.
 	Networks []string

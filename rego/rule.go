@@ -136,7 +136,7 @@ func (r Rule) validate(exports bool) error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	prefix, known := map[string]string{"pod_security": "pss-", "firewall": "fw-"}[r.Category]
+	prefix, known := map[string]string{"pod_security": "pss-", "firewall": "fw-", "service_path": "svc-"}[r.Category]
 	require(known, "category %q is unknown", r.Category)
 	id := prefix + strings.ReplaceAll(r.Name, "_", "-")
 	require(r.ID == id, "METADATA: id is %q, not %q", r.ID, id)

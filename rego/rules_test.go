@@ -19,11 +19,13 @@ func TestExamples(t *testing.T) {
 			in := Input{
 				Request:   Request{Operation: rule.Operations[0], Resource: rule.Resources[0]},
 				OldObject: prefer,
+				Tenant:    &Tenant{Name: "alice", Namespaces: []string{"alice"}, CIDRs: []string{"172.16.1.0/24"}, External: true, Networks: []string{"networks/blue"}},
+				Cluster:   Cluster{NodeCIDRs: []string{"192.168.0.0/24"}, TenantCIDRs: []string{"172.16.0.0/16"}},
 				Enforce:   Level{Privileged, Latest},
 			}
 			if rule.Level != "" {
 				in.Enforce.Name = rule.Level
-			} else {
+			} else if rule.Resources[0] == pods {
 				in.Sidecar = &Sidecar{
 					Init:     json.RawMessage(`{"name": "bulkhead-init", "image": "firewall"}`),
 					Firewall: json.RawMessage(`{"name": "bulkhead-firewall", "image": "firewall"}`),

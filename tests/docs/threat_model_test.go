@@ -61,7 +61,7 @@ func TestThreatModelNamesEveryRule(t *testing.T) {
 			}
 		}
 	}
-	named := regexp.MustCompile("`((?:fw|pss)-[a-z-]+)`")
+	named := regexp.MustCompile("`((?:fw|pss|svc)-[a-z-]+)`")
 	for threat, row := range rows {
 		for _, match := range named.FindAllStringSubmatch(row, -1) {
 			if _, ok := rules[match[1]]; !ok {

@@ -31,6 +31,15 @@ violation(entry, field, problem, remedy) := {
 }
 
 # METADATA
+# description: A violation in a field, by its whole path, of an object that is no pod.
+in_field(path, problem, remedy) := {
+	"container": "",
+	"field": path,
+	"message": concat(" ", [path, problem]),
+	"remedy": remedy,
+}
+
+# METADATA
 # description: |
 #   The violation, which is none any more from that version of the Pod Security Standards
 #   on, given that the condition holds.

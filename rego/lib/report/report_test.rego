@@ -33,6 +33,15 @@ test_pod if {
 	}
 }
 
+test_in_field if {
+	report.in_field("spec.x", "is 1", "do") == {
+		"container": "",
+		"field": "spec.x",
+		"message": "spec.x is 1",
+		"remedy": "do",
+	}
+}
+
 test_versions if {
 	violation := {"field": "x"}
 	report.until(violation, "v1.35", true) == {"field": "x", "until": "v1.35"}
