@@ -59,13 +59,6 @@ type refusal struct {
 	text string
 }
 
-func (r *refusal) write(w http.ResponseWriter) {
-	if r.code == http.StatusTooManyRequests || r.code == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
-	http.Error(w, r.text, r.code)
-}
-
 func unauthorized(text string) *refusal { return &refusal{http.StatusUnauthorized, text} }
 
 // digest stands for a token: tokens themselves are not kept.

@@ -38,7 +38,7 @@ func (p *places) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client := clientOf(r)
 		if !p.begin(client) {
-			tooMany(w, "too many requests are under way")
+			refuse(w, http.StatusTooManyRequests, "too many requests are under way")
 			return
 		}
 		defer p.end(client)

@@ -25,7 +25,7 @@ const (
 func (s *server) report(w http.ResponseWriter, r *http.Request, from sender) {
 	report, err := decode(http.MaxBytesReader(w, r.Body, protocol.MaxBytes))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	s.metrics.observe(from.tenant, report)

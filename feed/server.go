@@ -43,7 +43,7 @@ func NewHandler(o Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+protocol.ReportPath, s.authenticated(s.report))
-	return recovered(observed(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux)), o.Metrics))
+	return observed(recovered(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux))), o.Metrics)
 }
 
 type server struct {
@@ -65,16 +65,16 @@ func (s *server) authenticated(next func(http.ResponseWriter, *http.Request, sen
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pod, refusal := s.tokens.authenticate(r)
 		if refusal != nil {
-			refusal.write(w)
+			refuse(w, refusal.code, refusal.text)
 			return
 		}
 		tenant := s.tenant(pod.Namespace)
 		if tenant == "" {
-			http.Error(w, "the pod's namespace has no tenant", http.StatusForbidden)
+			refuse(w, http.StatusForbidden, "the pod's namespace has no tenant")
 			return
 		}
 		if !s.pods.allow(pod.UID) {
-			tooMany(w, "too many requests from this pod")
+			refuse(w, http.StatusTooManyRequests, "too many requests from this pod")
 			return
 		}
 		next(w, r, sender{*pod, tenant})
@@ -101,7 +101,7 @@ func recovered(next http.Handler) http.Handler {
 		defer func() {
 			if reason := recover(); reason != nil {
 				klog.ErrorS(nil, "Handler of the feed panicked", "panic", reason, "stack", string(debug.Stack()))
-				http.Error(w, "internal error", http.StatusInternalServerError)
+				refuse(w, http.StatusInternalServerError, "internal error")
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -130,7 +130,12 @@ func (r *codeRecorder) WriteHeader(code int) {
 // Unwrap lets http.ResponseController find the connection.
 func (r *codeRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func tooMany(w http.ResponseWriter, text string) {
-	w.Header().Set("Retry-After", "1")
-	http.Error(w, text, http.StatusTooManyRequests)
+// refuse ends the connection too: else the answer would wait for the rest of a body
+// that may never come.
+func refuse(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Connection", "close")
+	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	http.Error(w, text, code)
 }
