@@ -24,6 +24,7 @@ type Cluster struct {
 	client   Client
 	informer cache.SharedIndexInformer
 	live     flight
+	fresh    freshness
 
 	mutex sync.Mutex
 	index *Index // nil: to be computed from the informer's store
@@ -31,7 +32,7 @@ type Cluster struct {
 
 // NewCluster prepares the informer; Run starts it.
 func NewCluster(config *configv1alpha1.BulkheadConfiguration, client Client) (*Cluster, error) {
-	c := &Cluster{config: config, client: client}
+	c := &Cluster{config: config, client: client, fresh: freshness{now: time.Now}}
 	c.live.read = c.readLive
 	c.informer = cache.NewSharedIndexInformerWithOptions(
 		cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
@@ -39,12 +40,15 @@ func NewCluster(config *configv1alpha1.BulkheadConfiguration, client Client) (*C
 				return client.List(ctx, options)
 			},
 			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				return client.Watch(ctx, options)
+				return c.fresh.watch(ctx, client, options)
 			},
 		}, client),
 		&v1alpha1.Tenant{},
 		cache.SharedIndexInformerOptions{ObjectDescription: "tenants"},
 	)
+	if err := c.informer.SetTransform(trimTenant); err != nil {
+		return nil, fmt.Errorf("prepare the informer of tenants: %w", err)
+	}
 	_, err := c.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { c.forget() },
 		UpdateFunc: func(old, updated any) {
@@ -67,11 +71,15 @@ func (c *Cluster) Run(ctx context.Context) { c.informer.RunWithContext(ctx) }
 func (c *Cluster) HasSynced() bool { return c.informer.HasSynced() }
 
 // Owner returns the tenant of the namespace, or nil if it has none. A namespace
-// that nobody owns here is looked up live before it is called so; an error means
-// that nothing is known.
+// that nobody owns here is looked up live before it is called so, unless a watch
+// shows that nothing has changed since the last such look; an error means that
+// nothing is known.
 func (c *Cluster) Owner(ctx context.Context, namespace string) (*Tenant, error) {
 	if owner := c.Index().Owner(namespace); owner != nil {
 		return owner, nil
+	}
+	if index := c.fresh.known(); index != nil {
+		return index.Owner(namespace), nil
 	}
 	index, err := c.live.do(ctx)
 	if err != nil {
@@ -93,6 +101,14 @@ func (c *Cluster) Index() *Index {
 // Problems returns what would be wrong with the tenant if it were stored.
 func (c *Cluster) Problems(candidate *v1alpha1.Tenant) []Problem {
 	return problemsOf(c.config, candidate, c.cached())
+}
+
+// trimTenant drops what nobody here reads.
+func trimTenant(object any) (any, error) {
+	if tenant, ok := object.(*v1alpha1.Tenant); ok {
+		tenant.ManagedFields, tenant.Annotations = nil, nil
+	}
+	return object, nil
 }
 
 // specChanged is false for the many updates that are our own of a status.
@@ -119,11 +135,14 @@ func (c *Cluster) cached() []*v1alpha1.Tenant {
 func (c *Cluster) readLive() (*Index, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), liveReadTimeout)
 	defer cancel()
+	epoch, at := c.fresh.begin()
 	list, err := c.client.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	return NewIndex(c.config, pointers(list)), nil
+	index := NewIndex(c.config, pointers(list))
+	c.fresh.keep(index, epoch, at)
+	return index, nil
 }
 
 func pointers(list *v1alpha1.TenantList) []*v1alpha1.Tenant {
