@@ -15,6 +15,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
+var tenantKind = metav1.GroupVersionKind(v1alpha1.GroupVersion.WithKind("Tenant"))
+
 // validateTenant refuses what the CRD cannot: changes by those who are no
 // administrators, and what needs the other Tenants or the configuration to judge.
 // An update that leaves the spec alone passes, so that labels, finalizers and the
@@ -60,8 +62,7 @@ func (a *Admission) decideTenant(request *admissionv1.AdmissionRequest, violatio
 }
 
 func decodeTenant(request *admissionv1.AdmissionRequest, raw []byte) (*v1alpha1.Tenant, error) {
-	want := metav1.GroupVersionKind(v1alpha1.GroupVersion.WithKind("Tenant"))
-	if err := checkKind(request, want); err != nil {
+	if err := checkKind(request, tenantKind); err != nil {
 		return nil, err
 	}
 	if len(raw) == 0 {
