@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -33,9 +32,6 @@ type check struct {
 // play is a check's script. It returns what the attempt came to and how that was seen. An error means that nothing was
 // shown; a *skip that the check has no place on this cluster.
 type play func(context.Context, *stage) (Outcome, string, error)
-
-// is tells whether an id is the check's own or that of a threat that it is about.
-func (c check) is(id string) bool { return c.id == id || slices.Contains(c.threats, id) }
 
 // skip is why a check is not played. It is never used for what went wrong.
 type skip struct{ reason string }

@@ -18,10 +18,11 @@ func checks() []check {
 		{"P4", []string{"P4"}, "send under a trusted pod's IPv6 address, without a capability", Blocked, byPackets, "", forgeIPv6, forgeIPv6},
 		{"P5", []string{"P5"}, "go round by IPv6", Blocked, byPackets, "", crossIPv6, crossIPv6},
 		{"P6", []string{"P6"}, "send VXLAN, Geneve, IPIP, 6in4 and GRE for a node to unpack", Blocked, byPackets, "", encapsulate, encapsulate},
-		{"P7", []string{"P7", "D6"}, "let the pod's loopback be reached from outside (route_localnet)", Denied, byAdmission, "", dryRun(unsafeSysctl), deniedBy(unsafeSysctl, "pss-sysctls")},
+		{"P7", []string{"P7"}, "let the pod's loopback be reached from outside (route_localnet)", Denied, byAdmission, "", dryRun(unsafeSysctl), deniedBy(unsafeSysctl, "pss-sysctls")},
 		{"P8", []string{"P8"}, "keep a flow that was open before its peer was revoked", Blocked, byPackets, "", notHere(noRevocation), notHere(noRevocation)},
 		{"P9", []string{"P9"}, "send UDP instead of TCP", Blocked, byPackets, "", crossUDP, crossUDP},
 		{"P10", []string{"P10"}, "go round by a second network interface", Blocked, byPackets, "", secondInterface, secondInterface},
+		{"P11", []string{"P11"}, "ask for a device that sends past the kernel", Denied, byAdmission, "", dryRun(rdmaDevice), deniedBy(rdmaDevice, "fw-devices")},
 		{"P13", []string{"P13"}, "send to the cloud's metadata service", Blocked, byPackets, "", metadata, metadata},
 
 		{"S1", []string{"S1"}, "send towards the other tenant's ClusterIP", Blocked, byPackets, limitClusterIP, towardsClusterIP, towardsClusterIP},
@@ -30,10 +31,13 @@ func checks() []check {
 		{"S3", []string{"S3"}, "put the other tenant's address behind an own Service", Blocked, byPackets, "", forgedEndpoints, forgedEndpoints},
 		{"S4", []string{"S4"}, "put the other tenant's address behind an external address", Blocked, byPackets, "", externalAddress, externalAddress},
 
+		{"S5", []string{"S5"}, "ask the network plugin for an address of one's choice", Denied, byAdmission, "", dryRun(chosenAddress), deniedBy(chosenAddress, "fw-network-annotations")},
+
 		{"D2", []string{"D2"}, "the same as security-8 with three capabilities", Denied, byAdmission, "", entersWithCapabilities, capabilitiesAreDenied},
 		{"D3", []string{"D3"}, "mount the node's files", Denied, byAdmission, "", dryRun(hostFiles), deniedBy(hostFiles, "pss-host-path")},
 		{"D4", []string{"D4"}, "run in the node's network", Denied, byAdmission, "", dryRun(hostNetwork), deniedBy(hostNetwork, "pss-host-namespaces", "fw-host-network")},
 		{"D5", []string{"D5"}, "share the firewall's process namespace", Denied, byAdmission, "", dryRun(sharedProcesses), deniedBy(sharedProcesses, "fw-share-process-namespace")},
+		{"D6", []string{"D6"}, "run without a seccomp profile", Denied, byAdmission, "", dryRun(unconfined), deniedBy(unconfined, "pss-seccomp")},
 		{"D7", []string{"D7"}, "flush by kubectl debug --profile=netadmin", Denied, byAdmission, "", debugFlushes, debugIsDenied},
 
 		{"L1", []string{"L1"}, "connect from the first init container, before the firewall", Blocked, byPackets, "", firstInitContainer, firstInitContainer},

@@ -257,6 +257,7 @@ func (r *run) createTenant(ctx context.Context, side Side) error {
 		ObjectMeta: r.meta("", side.Namespace),
 		Spec: v1alpha1.TenantSpec{
 			Namespaces:  []string{side.Namespace},
+			Networks:    r.options.Networks,
 			Addressing:  v1alpha1.Addressing{Mode: v1alpha1.AddressingCIDR},
 			PodSecurity: v1alpha1.PodSecurity{Enforce: v1alpha1.Baseline, Warn: v1alpha1.Baseline},
 			Enforcement: v1alpha1.Enforce,

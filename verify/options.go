@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -22,11 +23,11 @@ type Options struct {
 	Keep     bool // leave everything there for a look
 	Replace  bool // take away what another run left, even if that may still be running
 
-	A, B           Side
-	PodAnnotations map[string]string // of every pod
-	Image          string            // of the probe
-	Node           string            // for all pods; empty: where the scheduler puts them
-	Interface      string            // whose addresses are attacked; empty: the pods' own
+	A, B      Side
+	Networks  []string // NAMESPACE/NAME of Multus' networks, for every pod
+	Image     string   // of the probe
+	Node      string   // for all pods; empty: where the scheduler puts them
+	Interface string   // whose addresses are attacked; empty: the pods' own
 
 	Outside []string // HOST:PORT of HTTP servers outside the cluster that tenants may reach
 	Checks  []string // ids of checks or threats; empty: all
@@ -57,7 +58,8 @@ func NewOptions() Options {
 // Validate returns all that is wrong.
 func (o *Options) Validate() error {
 	var errs []error
-	for flag, side := range map[string]Side{"-a": o.A, "-b": o.B} {
+	for i, side := range []Side{o.A, o.B} {
+		flag := []string{"-a", "-b"}[i]
 		for _, problem := range validation.IsDNS1123Label(side.Namespace) {
 			errs = append(errs, fmt.Errorf("--namespace%s %q: %s", flag, side.Namespace, problem))
 		}
@@ -81,6 +83,11 @@ func (o *Options) Validate() error {
 			}
 		}
 	}
+	for _, network := range o.Networks {
+		if namespace, name, _ := strings.Cut(network, "/"); namespace == "" || name == "" {
+			errs = append(errs, fmt.Errorf("--network %s: want NAMESPACE/NAME", network))
+		}
+	}
 	for _, outside := range o.Outside {
 		if host, port, err := net.SplitHostPort(outside); err != nil || host == "" || port == "" {
 			errs = append(errs, fmt.Errorf("--outside %s: want HOST:PORT", outside))
@@ -93,16 +100,20 @@ func (o *Options) Validate() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// choose returns the checks of these ids or threats, all for none, without those to skip.
+// choose returns the checks of these ids, all for none, without those to skip. An id that is no check's stands for the
+// checks that answer to the threat of that id.
 func choose(all []check, want, skip []string) ([]check, error) {
-	for _, id := range slices.Concat(want, skip) {
-		if !slices.ContainsFunc(all, func(c check) bool { return c.is(id) }) {
-			return nil, fmt.Errorf("no check has the id %q or answers to a threat of that id", id)
-		}
+	wanted, err := selection(all, want)
+	if err != nil {
+		return nil, err
+	}
+	unwanted, err := selection(all, skip)
+	if err != nil {
+		return nil, err
 	}
 	var chosen []check
 	for _, c := range all {
-		if (len(want) == 0 || slices.ContainsFunc(want, c.is)) && !slices.ContainsFunc(skip, c.is) {
+		if (len(want) == 0 || wanted[c.id]) && !unwanted[c.id] {
 			chosen = append(chosen, c)
 		}
 	}
@@ -110,4 +121,22 @@ func choose(all []check, want, skip []string) ([]check, error) {
 		return nil, errors.New("no check is left to play")
 	}
 	return chosen, nil
+}
+
+// selection finds the ids of the checks that are meant.
+func selection(all []check, ids []string) (map[string]bool, error) {
+	selected := map[string]bool{}
+	for _, id := range ids {
+		meant := only(all, func(c check) bool { return c.id == id })
+		if len(meant) == 0 {
+			meant = only(all, func(c check) bool { return slices.Contains(c.threats, id) })
+		}
+		if len(meant) == 0 {
+			return nil, fmt.Errorf("no check has the id %q or answers to a threat of that id", id)
+		}
+		for _, c := range meant {
+			selected[c.id] = true
+		}
+	}
+	return selected, nil
 }

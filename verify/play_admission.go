@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -79,11 +80,23 @@ func unsafeSysctl(p *corev1.Pod) {
 
 func hostFiles(p *corev1.Pod) {
 	p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{
-		Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/var/../"}},
+		Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}},
 	})
 }
 
 func hostNetwork(p *corev1.Pod) { p.Spec.HostNetwork = true }
+
+func unconfined(p *corev1.Pod) {
+	p.Spec.SecurityContext = &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}}
+}
+
+func rdmaDevice(p *corev1.Pod) {
+	p.Spec.Containers[0].Resources.Limits = corev1.ResourceList{"rdma/hca_shared_devices_a": resource.MustParse("1")}
+}
+
+func chosenAddress(p *corev1.Pod) {
+	p.Annotations["cni.projectcalico.org/ipAddrs"] = `["198.51.100.20"]`
+}
 
 func sharedProcesses(p *corev1.Pod) {
 	yes := true

@@ -202,7 +202,7 @@ func secondInterface(ctx context.Context, s *stage) (Outcome, string, error) {
 		return "", "", skipf("--interface %s: every check between pods is played over it", s.options.Interface)
 	}
 	if len(s.a.server.others) == 0 {
-		return "", "", skipf("the pods have no second interface; --pod-annotation can ask for one")
+		return "", "", skipf("the pods have no second interface; --network can ask for one")
 	}
 	var alice []string
 	for _, addresses := range s.a.server.others {

@@ -54,8 +54,8 @@ func (r *run) manifest(namespace, name string, changes ...change) *corev1.Pod {
 		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(probe.ReadyPort)}},
 		PeriodSeconds: 1,
 	}
-	for key, value := range r.options.PodAnnotations {
-		p.Annotations[key] = value
+	if len(r.options.Networks) > 0 {
+		p.Annotations["k8s.v1.cni.cncf.io/networks"] = strings.Join(r.options.Networks, ",")
 	}
 	for _, apply := range changes {
 		apply(p)

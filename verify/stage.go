@@ -74,9 +74,9 @@ func targets(addresses []netip.Addr, port int) []string {
 	return all
 }
 
-// only are the addresses of one family.
-func only(addresses []netip.Addr, is func(netip.Addr) bool) []netip.Addr {
-	return slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool { return !is(a) })
+// only are those of a list for which something holds, such as the addresses of one family.
+func only[T any](all []T, holds func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return !holds(one) })
 }
 
 // dial lets a pod fetch from targets.

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
 
 	"github.com/bulkhead-dev/bulkhead/verify"
 )
@@ -15,10 +17,9 @@ import (
 // verifyFlags are the flags of verify that are not options as they are.
 type verifyFlags struct {
 	cluster
-	options        verify.Options
-	a, b           sideFlags
-	podAnnotations []string
-	output         string
+	options verify.Options
+	a, b    sideFlags
+	output  string
 }
 
 type sideFlags struct{ cidrs, annotations []string }
@@ -64,7 +65,7 @@ func (f *verifyFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.b.cidrs, "cidrs-b", nil, "`ranges` that the IPAM gives to namespace B")
 	flags.StringArrayVar(&f.a.annotations, "annotate-a", nil, "annotation `key=value` for namespace A, for the IPAM; may be repeated")
 	flags.StringArrayVar(&f.b.annotations, "annotate-b", nil, "annotation `key=value` for namespace B, for the IPAM; may be repeated")
-	flags.StringArrayVar(&f.podAnnotations, "pod-annotation", nil, "annotation `key=value` for every pod, such as for a second network; may be repeated")
+	flags.StringSliceVar(&o.Networks, "network", nil, "further networks of every pod, as `namespace/name` of Multus")
 	flags.BoolVar(&o.Existing, "existing", false, "use the namespaces as they are: make neither them nor Tenants, and leave both")
 	flags.BoolVar(&o.Baseline, "baseline", false, "the cluster has no Bulkhead, and the attacks must work")
 	flags.StringVar(&o.Image, "image", o.Image, "`image` of the probe")
@@ -87,6 +88,8 @@ func (f *verifyFlags) run(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	klog.LogToStderr(false) // what client-go says of broken connections is in the errors too
+	klog.SetOutput(io.Discard)
 	f.options.Config, f.options.Progress = config, command.ErrOrStderr()
 	report, err := verify.Run(command.Context(), f.options)
 	if len(report.Experiments) == 0 {
@@ -111,28 +114,26 @@ func (f *verifyFlags) complete() error {
 	if f.output != "table" && f.output != "json" {
 		errs = append(errs, fmt.Errorf("--output %s: want table or json", f.output))
 	}
-	for name, side := range map[string]struct {
+	for _, side := range []struct {
+		name  string
 		flags *sideFlags
 		into  *verify.Side
-	}{"-a": {&f.a, &f.options.A}, "-b": {&f.b, &f.options.B}} {
+	}{{"-a", &f.a, &f.options.A}, {"-b", &f.b, &f.options.B}} {
 		for _, text := range side.flags.cidrs {
 			cidr, err := netip.ParsePrefix(text)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("--cidrs%s: %w", name, err))
+				errs = append(errs, fmt.Errorf("--cidrs%s: %w", side.name, err))
 				continue
 			}
 			if cidr != cidr.Masked() {
-				errs = append(errs, fmt.Errorf("--cidrs%s: %s has bits beyond its length; is %s meant?", name, cidr, cidr.Masked()))
+				errs = append(errs, fmt.Errorf("--cidrs%s: %s has bits beyond its length; is %s meant?", side.name, cidr, cidr.Masked()))
 			}
 			side.into.CIDRs = append(side.into.CIDRs, cidr)
 		}
 		var err error
-		side.into.Annotations, err = parsePairs("--annotate"+name, side.flags.annotations)
+		side.into.Annotations, err = parsePairs("--annotate"+side.name, side.flags.annotations)
 		errs = append(errs, err)
 	}
-	var err error
-	f.options.PodAnnotations, err = parsePairs("--pod-annotation", f.podAnnotations)
-	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
