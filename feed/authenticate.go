@@ -85,9 +85,9 @@ func newAuthenticator(tokens TokenReviewer, metrics *Metrics) *authenticator {
 
 // authenticate returns the pod whose token the request bears.
 func (a *authenticator) authenticate(r *http.Request) (*Pod, *refusal) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" || len(token) > maxToken {
-		return nil, unauthorized("a bearer token is required")
+	token, refused := bearer(r)
+	if refused != nil {
+		return nil, refused
 	}
 	key := digest(sha256.Sum256([]byte(token)))
 	if pod, ok := a.good.Get(key); ok {
@@ -96,14 +96,9 @@ func (a *authenticator) authenticate(r *http.Request) (*Pod, *refusal) {
 	if refused, ok := a.bad.Get(key); ok {
 		return nil, refused.(*refusal)
 	}
-	if !a.clients.allow(clientOf(r)) {
-		return nil, &refusal{http.StatusTooManyRequests, "too many unknown tokens from this address"}
-	}
-	status, err := a.review(r.Context(), token)
-	if err != nil {
-		a.metrics.reviewed("error")
-		klog.ErrorS(err, "Cannot review a token")
-		return nil, &refusal{http.StatusServiceUnavailable, "the token cannot be checked now"}
+	status, refused := a.review(r, token, protocol.Audience)
+	if refused != nil {
+		return nil, refused
 	}
 	pod, refused := podOf(status)
 	if refused != nil {
@@ -118,7 +113,30 @@ func (a *authenticator) authenticate(r *http.Request) (*Pod, *refusal) {
 	return pod, nil
 }
 
-func (a *authenticator) review(ctx context.Context, token string) (*authenticationv1.TokenReviewStatus, error) {
+func bearer(r *http.Request) (string, *refusal) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || token == "" || len(token) > maxToken {
+		return "", unauthorized("a bearer token is required")
+	}
+	return token, nil
+}
+
+// review asks the API server about a token that came with the request. Without
+// audiences it is asked about tokens for itself.
+func (a *authenticator) review(r *http.Request, token string, audiences ...string) (*authenticationv1.TokenReviewStatus, *refusal) {
+	if !a.clients.allow(clientOf(r)) {
+		return nil, &refusal{http.StatusTooManyRequests, "too many unknown tokens from this address"}
+	}
+	status, err := a.ask(r.Context(), token, audiences)
+	if err != nil {
+		a.metrics.reviewed("error")
+		klog.ErrorS(err, "Cannot review a token")
+		return nil, &refusal{http.StatusServiceUnavailable, "the token cannot be checked now"}
+	}
+	return status, nil
+}
+
+func (a *authenticator) ask(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	select {
@@ -128,7 +146,7 @@ func (a *authenticator) review(ctx context.Context, token string) (*authenticati
 		return nil, errors.New("too many tokens are being reviewed")
 	}
 	review, err := a.tokens.Create(ctx, &authenticationv1.TokenReview{
-		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{protocol.Audience}},
+		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("create TokenReview: %w", err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,7 +25,8 @@ import (
 // apiServer stands in for the API server's TokenReviews.
 type apiServer struct {
 	mutex  sync.Mutex
-	tokens map[string]authenticationv1.TokenReviewStatus // others are not authenticated
+	tokens map[string]authenticationv1.TokenReviewStatus // of our audience; others are not good
+	users  map[string]authenticationv1.TokenReviewStatus // of its own audience
 	down   bool
 	asked  int
 }
@@ -36,11 +38,31 @@ func (s *apiServer) Create(_ context.Context, review *authenticationv1.TokenRevi
 	if s.down {
 		return nil, errors.New("connection refused")
 	}
-	if len(review.Spec.Audiences) != 1 || review.Spec.Audiences[0] != protocol.Audience {
+	answer := review.DeepCopy()
+	switch {
+	case len(review.Spec.Audiences) == 0:
+		answer.Status = s.users[review.Spec.Token]
+	case len(review.Spec.Audiences) == 1 && review.Spec.Audiences[0] == protocol.Audience:
+		answer.Status = s.tokens[review.Spec.Token]
+	default:
 		return nil, fmt.Errorf("asked for audiences %q", review.Spec.Audiences)
 	}
+	return answer, nil
+}
+
+// access lets one user get metrics.
+type access struct {
+	user string
+	down bool
+}
+
+func (a *access) Create(_ context.Context, review *authorizationv1.SubjectAccessReview, _ metav1.CreateOptions) (*authorizationv1.SubjectAccessReview, error) {
+	if a.down {
+		return nil, errors.New("connection refused")
+	}
 	answer := review.DeepCopy()
-	answer.Status = s.tokens[review.Spec.Token]
+	asked := *review.Spec.NonResourceAttributes
+	answer.Status.Allowed = review.Spec.User == a.user && asked == authorizationv1.NonResourceAttributes{Path: "/metrics", Verb: "get"}
 	return answer, nil
 }
 
@@ -78,18 +100,11 @@ func (e *events) Event(object runtime.Object, kind, reason, message string) {
 	e.all = append(e.all, fmt.Sprintf("%s/%s/%s %s %s: %s", pod.Kind, pod.Namespace, pod.Name, kind, reason, message))
 }
 
-func (e *events) Eventf(object runtime.Object, kind, reason, format string, args ...any) {
-	e.Event(object, kind, reason, fmt.Sprintf(format, args...))
-}
-
-func (e *events) AnnotatedEventf(object runtime.Object, _ map[string]string, kind, reason, format string, args ...any) {
-	e.Eventf(object, kind, reason, format, args...)
-}
-
 // bench is a feed with what it rests on.
 type bench struct {
 	handler  http.Handler
 	api      *apiServer
+	access   *access
 	events   *events
 	registry metrics.KubeRegistry
 }
@@ -99,16 +114,19 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{
 		api:      &apiServer{tokens: map[string]authenticationv1.TokenReviewStatus{webToken: vouched("alice", "web")}},
+		access:   &access{user: "prometheus"},
 		events:   &events{},
 		registry: metrics.NewKubeRegistry(),
 	}
 	b.handler = NewHandler(Options{
 		Tokens: b.api,
+		Access: b.access,
 		Tenant: func(namespace string) string {
 			return map[string]string{"alice": "alice", "alice-batch": "alice", "bob": "bob"}[namespace]
 		},
-		Events:  b.events,
-		Metrics: NewMetrics(b.registry, b.registry),
+		Events:        b.events,
+		Metrics:       NewMetrics(b.registry, b.registry),
+		TenantMetrics: metrics.HandlerFor(b.registry, metrics.HandlerOpts{}),
 	})
 	return b
 }

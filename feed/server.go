@@ -5,22 +5,32 @@ import (
 	"runtime/debug"
 	"time"
 
-	"k8s.io/client-go/tools/record"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/klog/v2"
 
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
+// EventRecorder records Events of objects. It must not block.
+type EventRecorder interface {
+	Event(object runtime.Object, eventType, reason, message string)
+}
+
+// MetricsPath serves the metrics that name tenants, to whoever RBAC lets get it.
+const MetricsPath = "/metrics"
+
 // Options are the parts of the server. All are needed.
 type Options struct {
-	// Tokens asks the API server about tokens.
+	// Tokens asks the API server about tokens, Access about what users may do.
 	Tokens TokenReviewer
+	Access AccessReviewer
 	// Tenant names the tenant that owns a namespace; empty: nobody does.
 	Tenant func(namespace string) string
-	// Events takes Events of pods. It must not block.
-	Events record.EventRecorder
-	// Metrics count what is reported.
-	Metrics *Metrics
+	// Events takes Events of pods.
+	Events EventRecorder
+	// Metrics count what is reported; TenantMetrics serves those that name tenants.
+	Metrics       *Metrics
+	TenantMetrics http.Handler
 }
 
 const (
@@ -43,13 +53,14 @@ func NewHandler(o Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+protocol.ReportPath, s.authenticated(s.report))
+	mux.Handle("GET "+MetricsPath, &guardedMetrics{s.tokens, o.Access, o.TenantMetrics})
 	return observed(recovered(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux))), o.Metrics)
 }
 
 type server struct {
 	tokens  *authenticator
 	tenant  func(namespace string) string
-	events  record.EventRecorder
+	events  EventRecorder
 	metrics *Metrics
 	pods    *rates
 }

@@ -87,6 +87,7 @@ func TestExitCodes(t *testing.T) {
 		"unknown flag":        {[]string{"--confg", "x"}, exitUsage, []string{"unknown flag: --confg"}},
 		"argument":            {[]string{"x"}, exitUsage, []string{`"x"`}},
 		"bad flags":           {[]string{"--config", config, "--standalone", manifests, "--bind-address", "localhost", "--secure-port", "70000", "--tls-cert-file", "a", "--client-allowed-names", "x", "--tls-min-version", "1", "--tls-cipher-suites", "x", "--max-in-flight", "0", "--request-timeout", "0s", "--kubeconfig", "x"}, exitUsage, []string{"--bind-address", "--secure-port 70000", "belong together", "--client-allowed-names", "--tls-min-version", "--tls-cipher-suites", "--max-in-flight", "--request-timeout", "--kubeconfig has no meaning"}},
+		"bad feed flags":      {[]string{"--config", config, "--standalone", manifests, "--feed-service", "x", "--feed-port", "0"}, exitUsage, []string{`--feed-service "x" is not NAMESPACE/NAME`, "--feed-ca-file", "--feed-port 0", "--feed-service has no meaning"}},
 		"bad log flags":       {[]string{"--config", config, "--standalone", manifests, "--logging-format", "x"}, exitUsage, []string{"format"}},
 		"bad configuration":   {[]string{"--config", broken, "--standalone", manifests}, exitUsage, []string{"broken.yaml", `unknown field "clusters"`, "unassigned: Unsupported value"}},
 		"no configuration":    {[]string{"--config", "/nowhere.yaml", "--standalone", manifests}, exitUsage, []string{"/nowhere.yaml"}},

@@ -32,6 +32,10 @@ type options struct {
 	tlsMinVersion      string
 	tlsCipherSuites    []string
 
+	feedService string
+	feedPort    int
+	feedCAFile  string
+
 	maxInFlight     int
 	requestTimeout  time.Duration
 	shutdownDelay   time.Duration
@@ -48,6 +52,7 @@ func newOptions() *options {
 	return &options{
 		decisionLog:     decisionLogOff,
 		securePort:      8443,
+		feedPort:        8444,
 		maxInFlight:     400,
 		requestTimeout:  10 * time.Second,
 		shutdownDelay:   5 * time.Second,
@@ -74,6 +79,10 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.clientAllowedNames, "client-allowed-names", o.clientAllowedNames, "common `names` of client certificates that are accepted; default: all that --client-ca-file signed")
 	flags.StringVar(&o.tlsMinVersion, "tls-min-version", o.tlsMinVersion, "lowest TLS `version`: VersionTLS12 (default) or VersionTLS13")
 	flags.StringSliceVar(&o.tlsCipherSuites, "tls-cipher-suites", o.tlsCipherSuites, "cipher `suites` of TLS 1.2; default: Go's")
+
+	flags.StringVar(&o.feedService, "feed-service", o.feedService, "serve the feed, to which sidecars report, behind the Service of this `NAMESPACE/NAME`, on its port 443. Default: none")
+	flags.IntVar(&o.feedPort, "feed-port", o.feedPort, "HTTPS `port` of the feed; its certificate is that of --tls-cert-file")
+	flags.StringVar(&o.feedCAFile, "feed-ca-file", o.feedCAFile, "PEM `file` of the CAs by which sidecars know the feed; followed when it changes")
 
 	flags.IntVar(&o.maxInFlight, "max-in-flight", o.maxInFlight, "`number` of AdmissionReviews at a time, for each of /mutate and /validate; more are answered with 429")
 	flags.DurationVar(&o.requestTimeout, "request-timeout", o.requestTimeout, "`time` for a request, from header to answer")
@@ -127,6 +136,7 @@ func (o *options) validate(flags *pflag.FlagSet) error {
 	if _, err := cliflag.TLSCipherSuites(o.tlsCipherSuites); err != nil {
 		report("--tls-cipher-suites: %w", err)
 	}
+	o.validateFeed(report)
 	if o.maxInFlight < 1 {
 		report("--max-in-flight %d is less than 1", o.maxInFlight)
 	}
@@ -160,7 +170,7 @@ func (o *options) validateStandalone(flags *pflag.FlagSet, report func(string, .
 	} else if !info.IsDir() {
 		report("--standalone %s is no folder", o.standalone)
 	}
-	for _, name := range []string{"kubeconfig", "lease-namespace", "leader-elect"} {
+	for _, name := range []string{"kubeconfig", "lease-namespace", "leader-elect", "feed-service"} {
 		if flags.Changed(name) {
 			report("--%s has no meaning with --standalone", name)
 		}

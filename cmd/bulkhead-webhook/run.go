@@ -43,9 +43,22 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	admission, err := webhook.NewAdmission(o.config, webhook.Parts{
-		Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine,
-	})
+	parts := webhook.Parts{Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine}
+	ready := []healthz.HealthChecker{
+		healthz.NewShutdownHealthz(ctx.Done()),
+		check("certificate", pair.Check),
+		check("tenants", source.ready),
+		check("rules", func() error { return webhook.CheckRules(work, engine) }),
+	}
+	var ports []port
+	if o.feedService != "" {
+		service, port, err := o.startFeed(work, source, registry)
+		if err != nil {
+			return failure("prepare the feed: %w", err)
+		}
+		parts.Feed, ready, ports = service.Feed, append(ready, check("feed", service.ready)), append(ports, *port)
+	}
+	admission, err := webhook.NewAdmission(o.config, parts)
 	if err != nil {
 		return failure("prepare admission: %w", err)
 	}
@@ -59,23 +72,24 @@ func run(ctx context.Context, o *options) error {
 	}
 	registerGauges(registry, pair, source)
 	handler := webhook.NewHandler(webhook.Options{
-		Admission:      admission,
-		Metrics:        webhook.NewMetrics(registry),
-		DecisionLog:    decisions,
-		Events:         source.events,
-		MetricsHandler: metricsHandler(registry),
-		Live:           []healthz.HealthChecker{healthz.PingHealthz},
-		Ready: []healthz.HealthChecker{
-			healthz.NewShutdownHealthz(ctx.Done()),
-			check("certificate", pair.Check),
-			check("tenants", source.ready),
-			check("rules", func() error { return webhook.CheckRules(work, engine) }),
-		},
+		Admission:          admission,
+		Metrics:            webhook.NewMetrics(registry),
+		DecisionLog:        decisions,
+		Events:             source.events,
+		MetricsHandler:     metricsHandler(registry),
+		Live:               []healthz.HealthChecker{healthz.PingHealthz},
+		Ready:              ready,
 		MaxInFlight:        o.maxInFlight,
 		RequestTimeout:     o.requestTimeout,
 		ClientCertificates: clientCertificates,
 	})
-	return o.serve(ctx, info, handler)
+	return o.serve(ctx, append(ports, port{info, handler})...)
+}
+
+// port is a port that is listened on, and who serves it.
+type port struct {
+	info    *server.SecureServingInfo
+	handler http.Handler
 }
 
 func check(name string, f func() error) healthz.HealthChecker {
@@ -84,18 +98,23 @@ func check(name string, f func() error) healthz.HealthChecker {
 
 // serve returns after the drain: after SIGTERM the readiness check fails, then
 // nobody new is let in, then the last requests end.
-func (o *options) serve(ctx context.Context, info *server.SecureServingInfo, handler http.Handler) error {
+func (o *options) serve(ctx context.Context, ports ...port) error {
 	stop := make(chan struct{})
-	drained, closed, err := info.Serve(handler, o.shutdownTimeout, stop)
-	if err != nil {
-		return failure("serve: %w", err)
+	var ended []<-chan struct{}
+	for _, p := range ports {
+		drained, closed, err := p.info.Serve(p.handler, o.shutdownTimeout, stop)
+		if err != nil {
+			return failure("serve: %w", err)
+		}
+		ended = append(ended, closed, drained)
 	}
 	<-ctx.Done()
 	klog.InfoS("Draining", "delay", o.shutdownDelay, "timeout", o.shutdownTimeout)
 	time.Sleep(o.shutdownDelay)
 	close(stop)
-	<-closed
-	<-drained
+	for _, end := range ended {
+		<-end
+	}
 	klog.InfoS("Drained")
 	return nil
 }
@@ -113,15 +132,10 @@ func (o *options) servingPair() (*certs.Pair, error) {
 
 // serving opens the port. The authenticator is nil if everybody may send reviews.
 func (o *options) serving(pair *certs.Pair) (*server.SecureServingInfo, authenticator.Request, error) {
-	minVersion, err := cliflag.TLSVersion(o.tlsMinVersion)
+	info, err := o.listen(pair, o.securePort)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--tls-min-version: %w", err)
+		return nil, nil, err
 	}
-	suites, err := cliflag.TLSCipherSuites(o.tlsCipherSuites)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--tls-cipher-suites: %w", err)
-	}
-	info := &server.SecureServingInfo{Cert: pair, MinTLSVersion: max(minVersion, tls.VersionTLS12), CipherSuites: suites}
 	var clients authenticator.Request
 	if o.clientCAFile != "" {
 		ca, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca", o.clientCAFile)
@@ -132,9 +146,24 @@ func (o *options) serving(pair *certs.Pair) (*server.SecureServingInfo, authenti
 		clients = x509.NewDynamicCAVerifier(ca.VerifyOptions,
 			x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion), x509.StaticStringSlice(o.clientAllowedNames))
 	}
-	address := net.JoinHostPort(o.bindAddress, strconv.Itoa(o.securePort))
-	if info.Listener, err = net.Listen("tcp", address); err != nil {
-		return nil, nil, fmt.Errorf("listen: %w", err)
-	}
 	return info, clients, nil
+}
+
+// listen opens a port. Each needs a pair of its own, which tells one listener of
+// renewals.
+func (o *options) listen(pair *certs.Pair, number int) (*server.SecureServingInfo, error) {
+	minVersion, err := cliflag.TLSVersion(o.tlsMinVersion)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-min-version: %w", err)
+	}
+	suites, err := cliflag.TLSCipherSuites(o.tlsCipherSuites)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cipher-suites: %w", err)
+	}
+	info := &server.SecureServingInfo{Cert: pair, MinTLSVersion: max(minVersion, tls.VersionTLS12), CipherSuites: suites}
+	address := net.JoinHostPort(o.bindAddress, strconv.Itoa(number))
+	if info.Listener, err = net.Listen("tcp", address); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return info, nil
 }

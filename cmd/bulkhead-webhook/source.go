@@ -20,8 +20,9 @@ import (
 type source struct {
 	webhook.Tenants
 	namespaces webhook.Namespaces
-	// events is nil without a cluster.
+	// events and kube are nil without a cluster.
 	events webhook.EventRecorder
+	kube   kubernetes.Interface
 	// Index is what is known now.
 	Index func() *tenants.Index
 	// ready returns an error until everything is known.
@@ -45,7 +46,7 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &source{static, declared, nil, static.Index, func() error { return nil }}, nil
+		return &source{Tenants: static, namespaces: declared, Index: static.Index, ready: func() error { return nil }}, nil
 	}
 	config, err := o.restConfig()
 	if err != nil {
@@ -67,6 +68,10 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 	if err != nil {
 		return nil, failure("%w", err)
 	}
+	kube, err := kubernetes.NewForConfig(protobuf(config))
+	if err != nil {
+		return nil, failure("make a client: %w", err)
+	}
 	if o.leaderElect {
 		if err := o.startElection(ctx, config, cluster); err != nil {
 			return nil, failure("%w", err)
@@ -74,12 +79,15 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 	}
 	go cluster.Run(work)
 	go followed.Run(work)
-	return &source{cluster, followed, recorder, cluster.Index, func() error {
-		if !cluster.HasSynced() || !followed.HasSynced() {
-			return errors.New("tenants and namespaces are not read yet")
-		}
-		return nil
-	}}, nil
+	return &source{
+		Tenants: cluster, namespaces: followed, events: recorder, kube: kube, Index: cluster.Index,
+		ready: func() error {
+			if !cluster.HasSynced() || !followed.HasSynced() {
+				return errors.New("tenants and namespaces are not read yet")
+			}
+			return nil
+		},
+	}, nil
 }
 
 func followNamespaces(config *rest.Config) (*namespaces.Cluster, error) {

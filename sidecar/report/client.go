@@ -76,8 +76,9 @@ func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
 	}, nil
 }
 
-// Report keeps the record for Run to send. It never waits.
-func (c *Client) Report(record protocol.Record) { c.buffer.add(record) }
+// Report keeps the record for Run to send. It never waits, so there is nothing for a
+// context to end.
+func (c *Client) Report(_ context.Context, record protocol.Record) { c.buffer.add(record) }
 
 // Run sends what is reported until the context ends.
 func (c *Client) Run(ctx context.Context) {

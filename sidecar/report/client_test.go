@@ -153,10 +153,10 @@ func failure(text string) protocol.Record {
 func TestReportIsSent(t *testing.T) {
 	server := newFeedServer(t)
 	client, _ := start(t, server.feed())
-	client.Report(failure("one"))
+	client.Report(t.Context(), failure("one"))
 	eventually(t, "the first report", func() bool { reports, _ := server.seen(); return len(reports) == 1 })
 	write(t, client.TokenFile, "second")
-	client.Report(failure("two"))
+	client.Report(t.Context(), failure("two"))
 	eventually(t, "the second report", func() bool { reports, _ := server.seen(); return len(reports) == 2 })
 	reports, tokens := server.seen()
 	for i, want := range []string{"one", "two"} {
@@ -176,7 +176,7 @@ func TestRetry(t *testing.T) {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			server := newFeedServer(t, code, code)
 			client, log := start(t, server.feed())
-			client.Report(failure("one"))
+			client.Report(t.Context(), failure("one"))
 			eventually(t, "the third attempt", func() bool { reports, _ := server.seen(); return len(reports) == 3 })
 			reports, _ := server.seen()
 			for _, report := range reports {
@@ -194,9 +194,9 @@ func TestRetry(t *testing.T) {
 func TestReportThatIsNotUnderstoodIsGivenUp(t *testing.T) {
 	server := newFeedServer(t, http.StatusBadRequest)
 	client, _ := start(t, server.feed())
-	client.Report(failure("one"))
+	client.Report(t.Context(), failure("one"))
 	eventually(t, "the first report", func() bool { reports, _ := server.seen(); return len(reports) == 1 })
-	client.Report(failure("two"))
+	client.Report(t.Context(), failure("two"))
 	eventually(t, "the second report", func() bool { reports, _ := server.seen(); return len(reports) == 2 })
 	if reports, _ := server.seen(); reports[1].Records[0].Failure.Detail != "two" {
 		t.Errorf("sent %+v", reports)
@@ -209,7 +209,7 @@ func TestNoTokenYet(t *testing.T) {
 	if err := os.Remove(client.TokenFile); err != nil {
 		t.Fatal(err)
 	}
-	client.Report(failure("one"))
+	client.Report(t.Context(), failure("one"))
 	eventually(t, "a failed attempt", func() bool { return strings.Contains(log.String(), "read token") })
 	write(t, client.TokenFile, "late")
 	eventually(t, "the report", func() bool { reports, _ := server.seen(); return len(reports) == 1 })
@@ -228,7 +228,7 @@ func TestServerIsAnother(t *testing.T) {
 			feed := stranger.feed()
 			change(feed)
 			client, log := start(t, feed)
-			client.Report(failure("one"))
+			client.Report(t.Context(), failure("one"))
 			eventually(t, "three attempts", func() bool { return strings.Count(log.String(), "report was not taken") > 2 })
 			if reports, tokens := stranger.seen(); len(reports)+len(tokens) > 0 {
 				t.Errorf("sent %+v with %q", reports, tokens)
@@ -253,11 +253,11 @@ func TestServerHangs(t *testing.T) {
 		server.ServeHTTP(w, r)
 	})
 	client, log := start(t, server.feed())
-	client.Report(failure("in flight"))
+	client.Report(t.Context(), failure("in flight"))
 	eventually(t, "the report's departure", func() bool { return client.buffer.empty() })
 	const many = 1000
 	for i := range many {
-		client.Report(failure(fmt.Sprint(i)))
+		client.Report(t.Context(), failure(fmt.Sprint(i)))
 	}
 	close(hang)
 	var details []string
