@@ -31,6 +31,7 @@ const (
 	IPAM        = "bulkhead-testbed-ipam"
 	Second      = "bulkhead-testbed-second"
 	Outside     = "bulkhead-testbed-outside"
+	Stream      = "bulkhead-testbed-stream"
 )
 
 // Targets lists the test bed's binaries. testbed is the folder tests/testbed of the repository.
@@ -49,6 +50,7 @@ func Targets(testbed string) ([]Target, error) {
 		{Name: IPAM, Dir: filepath.Join(testbed, "node", "ipam")},
 		{Name: Second, Dir: filepath.Join(testbed, "node", "second")},
 		{Name: Outside, Dir: filepath.Join(testbed, "node", "outside")},
+		{Name: Stream, Dir: filepath.Join(testbed, "node", "stream")},
 		{Name: Kubernetes, Dir: kubernetes, LDFlags: flags},
 		{Name: CertManager, Dir: filepath.Join(testbed, "certmanager")},
 		{Name: CoreDNS, Dir: filepath.Join(testbed, "coredns")},

@@ -64,6 +64,9 @@ if [ -n "${NODE6-}" ]; then
 	echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 	connect -6 "$NODE6" "$ROUTER6" "$OUTSIDE6" "$SERVICES6"
 fi
+# Many network plugins switch the reverse path filter off on pods' links, or make it loose. Where it is strict it stops a
+# forged IPv4 source by itself, and would hide whether a pod's own firewall does.
+for interface in all default; do echo 0 > "/proc/sys/net/ipv4/conf/$interface/rp_filter"; done
 # What is forwarded out of the cluster leaves with the node's address, as on most clusters.
 nft -f - <<-END
 	table inet testbed {

@@ -33,10 +33,24 @@ func (c *Cluster) SetProxyMode(ctx context.Context, mode ProxyMode) error {
 	if err := c.StartComponent(KubeProxy, "--proxy-mode="+string(mode)); err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: c.Dial, DisableKeepAlives: true}}
-	return c.Wait(ctx, "kube-proxy to be healthy", time.Minute, func(ctx context.Context) error {
-		// Healthy is when it has synced at least once (kube-proxy's --healthz-bind-address).
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:10256/healthz", nil)
+	// Healthy is when it has synced at least once (kube-proxy's --healthz-bind-address).
+	return c.waitHealthy(ctx, KubeProxy, "http://127.0.0.1:10256/healthz")
+}
+
+// WaitKubelet waits until the kubelet is healthy.
+func (c *Cluster) WaitKubelet(ctx context.Context) error {
+	return c.waitHealthy(ctx, Kubelet, "http://127.0.0.1:10248/healthz")
+}
+
+// waitHealthy waits until a component answers well at an address of the node.
+func (c *Cluster) waitHealthy(ctx context.Context, name, url string) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: c.Dial, DisableKeepAlives: true}}
+	return c.waitOK(ctx, name+" to be healthy", client, url)
+}
+
+func (c *Cluster) waitOK(ctx context.Context, what string, client *http.Client, url string) error {
+	return c.Wait(ctx, what, time.Minute, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}

@@ -1,3 +1,10 @@
+// Package experiments plays the security experiments of the thesis that Bulkhead grew out of, and the attacks that came
+// to be known since, on a real cluster: each first without Bulkhead and then with it. The demo and the end-to-end test
+// are both this.
+//
+// What a tenant can try is played by `bulkhead verify`, the product's own proof, as a platform engineer would run it;
+// what only a node can do, by package faults. Played without Bulkhead every attack has to work, or it would prove nothing
+// that it does not with it.
 package experiments
 
 import (
@@ -6,11 +13,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The two tenants.
+const (
+	alice = "alice"
+	bob   = "bob"
 )
 
 // TenantCIDRs is the range of all tenants together, IPv4 first. It holds the pods' second network.
@@ -47,14 +61,16 @@ func InstallBulkhead(ctx context.Context, c *cluster.Cluster) error {
 	return install.Bulkhead(ctx, c, TenantCIDRs()[:len(network.Node)], tenants(network)...)
 }
 
-// Prepare gives a cluster what the experiments stand on: the probe image, and the tenants' namespaces, in which pods
-// can be created when it returns.
+// Prepare makes the tenants' namespaces and gives the node the images of pods that play.
 func Prepare(ctx context.Context, c *cluster.Cluster) error {
-	probe, err := image.Probe(ctx)
+	tools, err := image.Tools(ctx, c.Binary(build.Stream))
 	if err != nil {
 		return err
 	}
-	if err := c.LoadImages(ctx, probe); err != nil {
+	if err := c.LoadImages(ctx, tools); err != nil {
+		return err
+	}
+	if err := c.LoadImage(ctx, install.Archive(c.Options().Repository, "probe")); err != nil {
 		return err
 	}
 	for _, name := range []string{alice, bob} {

@@ -12,7 +12,7 @@ import (
 // The names of the test bed's own images.
 const (
 	PauseName = "registry.local/pause:testbed"
-	ProbeName = "registry.local/bulkhead/probe:dev"
+	ToolsName = "registry.local/testbed/tools:dev"
 )
 
 // CertManagerRegistry is what stands before cert-manager's image names, "/cert-manager-COMPONENT:VERSION".
@@ -48,10 +48,10 @@ func CertManager(binary, version string) []Image {
 	return images
 }
 
-// Probe is what the experiments' pods run: a shell, a web server and client (busybox), both kinds of iptables, and
-// nsenter, all of this machine's own distribution. An attacker's tool box.
-func Probe(ctx context.Context) (Image, error) {
-	root := Root{}
+// Tools is what pods of the test bed run: a shell, a web server and client (busybox), both kinds of iptables, nsenter,
+// all of this machine's own distribution, and the built node/stream.
+func Tools(ctx context.Context, stream string) (Image, error) {
+	root := Root{"/stream": {Copy: stream}}
 	busybox, err := host.Look("busybox")
 	if err != nil {
 		return Image{}, err
@@ -85,7 +85,7 @@ func Probe(ctx context.Context) (Image, error) {
 	if err := root.AddFiles("/usr/lib/*/xtables/*.so"); err != nil {
 		return Image{}, err
 	}
-	return Image{Name: ProbeName, Root: root, Entrypoint: []string{"/bin/sh"}}, nil
+	return Image{Name: ToolsName, Root: root, Entrypoint: []string{"/bin/sh"}}, nil
 }
 
 func withoutBusybox(applets []string) []string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
 )
 
 func packages(ctx context.Context, s settings) error {
@@ -28,16 +30,34 @@ func down(context.Context, settings) error {
 }
 
 func demo(ctx context.Context, s settings) error {
-	report, err := experiments.Run(ctx, s.repository, s.log)
+	report, err := experiments.Demo(ctx, s.repository, s.log)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(s.repository, "out", "demo.json")
+	if err := show(report, s, "demo.json"); err != nil {
+		return err
+	}
+	s.log.Printf("\nA pod is Ready %.2f s after its creation without Bulkhead, %.2f s with it (median of %d).",
+		report.Timings["podReadyWithout"], report.Timings["podReadyWith"], experiments.PodsMeasured)
+	return nil
+}
+
+func playAll(ctx context.Context, s settings) error {
+	report, err := experiments.All(ctx, s.repository, s.log)
+	if err != nil {
+		return err
+	}
+	return show(report, s, "experiments.json")
+}
+
+// show prints a report and writes it below out.
+func show(report *results.Report, s settings, file string) error {
+	path := filepath.Join(s.repository, "out", file)
 	if err := errors.Join(report.Write(path), report.Print(os.Stdout)); err != nil {
 		return err
 	}
-	if !report.Passed() {
-		return errors.New("not all experiments passed; see " + path)
+	if failed := report.Failed(); len(failed) > 0 {
+		return fmt.Errorf("%d experiments did not pass; see %s", len(failed), path)
 	}
 	return nil
 }
@@ -63,7 +83,7 @@ Ctrl-C ends the cluster.`
 
 func up(ctx context.Context, s settings) (err error) {
 	if !s.bare && !s.controlPlane {
-		if err := install.CheckArchives(s.repository); err != nil {
+		if err := install.CheckBuilt(s.repository); err != nil {
 			return err
 		}
 	}
@@ -80,7 +100,7 @@ func up(ctx context.Context, s settings) (err error) {
 	if err := s.furnish(ctx, c); err != nil {
 		return err
 	}
-	s.log.Printf(hints, c.Kubeconfig(), c.KubectlPath(), c.Binary(build.Helm), image.ProbeName)
+	s.log.Printf(hints, c.Kubeconfig(), c.KubectlPath(), c.Binary(build.Helm), image.ToolsName)
 	<-ctx.Done()
 	s.log.Printf("")
 	return nil

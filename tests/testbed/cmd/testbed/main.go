@@ -26,7 +26,8 @@ commands:
   packages  install what is missing of the distribution's packages and stop; "make image" needs them too
   build     compile the cluster's binaries into .cache and stop
   up        start a cluster with cert-manager and Bulkhead in it (--bare: without), until Ctrl-C
-  demo      play the thesis' security experiments without and with Bulkhead; results in out/demo.json
+  demo      play five of the thesis' security experiments without and with Bulkhead; results in out/demo.json
+  play      play all experiments, attacks and faults without and with Bulkhead; results in out/experiments.json
   down      remove what a crashed run left behind
 
 flags:
@@ -57,7 +58,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	commands := map[string]command{"packages": packages, "build": buildOnly, "up": up, "demo": demo, "down": down}
+	commands := map[string]command{"packages": packages, "build": buildOnly, "up": up, "demo": demo, "play": playAll, "down": down}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2

@@ -1,0 +1,80 @@
+// Package faults plays, on a real cluster, what happens to a firewall from outside of its pod: it is killed, runs out of
+// memory, hangs or crashes while it builds the rules, loses the kubelet, is tampered with by the node's root, or is told
+// nonsense. No tenant can do these things, so `bulkhead verify` cannot play them; a node can, and does.
+//
+// A fault is a script of two halves: without Bulkhead, where it opens the pod (or the script would prove nothing), and
+// with it. In both a stream of forbidden packets, one each millisecond and address, shows any moment without a firewall.
+// The scripts end in an outcome: what came of the forbidden packets. What a script rests on is checked on the way; when
+// that fails there is no outcome but an error.
+package faults
+
+import (
+	"context"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
+)
+
+// play is a half of a fault: it returns what came of the forbidden packets, and what a person wants to know of how.
+type play func(context.Context, *stage) (results.Outcome, string, error)
+
+// fault is what happens, and is played twice.
+type fault struct {
+	id, name      string
+	threats       []string
+	without, with play
+	expected      results.Outcome // with Bulkhead; without it always Reached
+}
+
+func all() []fault {
+	return []fault{
+		{"sidecar-killed", "the firewall's container is killed", []string{"L6", "L8"},
+			naiveIsKilled, sidecarDies(killed), results.Blocked},
+		{"sidecar-oom", "the firewall's container runs out of memory", []string{"L6"},
+			naiveIsKilled, sidecarDies(outOfMemory), results.Blocked},
+		{"build-hangs", "the firewall hangs and crashes while the rules are built", []string{"L1", "L16"},
+			nativeSidecarHangs, buildHangs(nothingMore), results.Blocked},
+		{"build-kubelet", "the kubelet restarts while the rules are built", []string{"L16"},
+			postStartAndKubelet, buildHangs(restartKubelet), results.Blocked},
+		{"kubelet-restart", "the kubelet is killed and restarted under running pods", []string{"L6"},
+			unprotected, kubeletRestarts, results.Blocked},
+		{"pod-restarts", "the application, then the whole sandbox of a pod is killed", []string{"L1", "L6"},
+			unprotected, podRestarts, results.Blocked},
+		{"tampering", "the node's root tampers with a pod's rules", []string{"L7"},
+			thesisRulesFlushed, tampering, results.Blocked},
+		{"wrong-range", "a pod's address is not in its tenant's ranges", []string{"L1"},
+			unprotected, wrongRange, results.NotStarted},
+		{"overlap", "a tenant claims another tenant's range", []string{"L11"},
+			unprotected, overlap, results.Denied},
+	}
+}
+
+// Play plays one half of all faults, and records each as it ends. One that fails does not keep the others from being
+// played. The cluster needs the namespaces and images of experiments.Prepare and, for the protected half, Bulkhead with
+// its tenants.
+func Play(ctx context.Context, c *cluster.Cluster, protected bool, report *results.Report) error {
+	s := &stage{Cluster: c, protected: protected}
+	for _, f := range all() {
+		script := f.without
+		if protected {
+			script = f.with
+		}
+		outcome, detail, err := script(ctx, s)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		half := results.Half{Outcome: outcome, Detail: detail, Pass: outcome == results.Reached}
+		if protected {
+			half.Pass = outcome == f.expected
+		}
+		if err != nil {
+			half = results.Half{Detail: err.Error()}
+		}
+		what := results.Result{ID: f.id, Name: f.name, Threats: f.threats, Expected: f.expected}
+		report.Record(what, protected, half)
+		if err := s.clear(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

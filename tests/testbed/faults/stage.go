@@ -1,0 +1,176 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// stage is where a fault is played: the cluster, without or with Bulkhead in it.
+type stage struct {
+	*cluster.Cluster
+	protected bool // Bulkhead is installed, and alice and bob are tenants
+}
+
+func (s *stage) create(ctx context.Context, pod *corev1.Pod, err error) (*corev1.Pod, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s.Client().CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+}
+
+// start creates a pod and waits until it is Ready.
+func (s *stage) start(ctx context.Context, pod *corev1.Pod, err error) (*corev1.Pod, error) {
+	created, err := s.create(ctx, pod, err)
+	if err != nil {
+		return nil, err
+	}
+	return s.WaitPodReady(ctx, created.Namespace, created.Name)
+}
+
+// clear removes all pods of both tenants.
+func (s *stage) clear(ctx context.Context) error {
+	var errs []error
+	for _, namespace := range []string{alice, bob} {
+		pods, err := s.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, pod := range pods.Items {
+			errs = append(errs, s.DeletePod(ctx, namespace, pod.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// targets are the addresses of a pod that are sent to: with Bulkhead all of all its interfaces. Without only the first,
+// IPv4, which is all that the firewall to compare with knows of.
+func (s *stage) targets(ctx context.Context, pod *corev1.Pod) ([]string, error) {
+	if !s.protected {
+		return []string{pod.Status.PodIP}, nil
+	}
+	listed, err := s.Exec(ctx, pod.Namespace, pod.Name, app, "/bin/ip", "-o", "address", "show", "scope", "global")
+	if err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for line := range strings.Lines(listed.Stdout) {
+		// 2: eth0    inet 172.16.1.2/24 brd …
+		if fields := strings.Fields(line); len(fields) > 3 && strings.HasPrefix(fields[2], "inet") {
+			address, _, _ := strings.Cut(fields[3], "/")
+			addresses = append(addresses, address)
+		}
+	}
+	if len(addresses) < len(pod.Status.PodIPs) {
+		return nil, fmt.Errorf("the pod %s/%s lists the addresses %q only", pod.Namespace, pod.Name, listed.Stdout)
+	}
+	return addresses, nil
+}
+
+// opponents starts alice's receiver and bob's sender to it.
+func (s *stage) opponents(ctx context.Context, change func(*corev1.Pod) error) (to, from *corev1.Pod, err error) {
+	pod, err := receiver(alice)
+	if err == nil && change != nil {
+		err = change(pod)
+	}
+	if to, err = s.start(ctx, pod, err); err != nil {
+		return nil, nil, err
+	}
+	targets, err := s.targets(ctx, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	pod, err = sender(bob, targets)
+	from, err = s.start(ctx, pod, err)
+	return to, from, err
+}
+
+// counts are those of node/stream.
+type counts struct {
+	Tried    int            `json:"tried"`
+	Received map[string]int `json:"received"`
+}
+
+func (c counts) total() int {
+	total := 0
+	for _, packets := range c.Received {
+		total += packets
+	}
+	return total
+}
+
+func (s *stage) counts(ctx context.Context, pod *corev1.Pod) (counts, error) {
+	result, err := s.Exec(ctx, pod.Namespace, pod.Name, app, "/bin/wget", "-q", "-O", "-", "http://127.0.0.1:7001/")
+	if err != nil {
+		return counts{}, err
+	}
+	var seen counts
+	if err := json.Unmarshal([]byte(result.Stdout), &seen); err != nil {
+		return counts{}, fmt.Errorf("the counts of %s/%s: %w: %s", pod.Namespace, pod.Name, err, result.Stderr)
+	}
+	return seen, nil
+}
+
+// during counts what of a stream arrives while something is done, and for a moment longer. It fails if the stream does
+// not run at its end.
+func (s *stage) during(ctx context.Context, to, from *corev1.Pod, do func() error) (int, error) {
+	before, err := s.counts(ctx, to)
+	if err != nil {
+		return 0, err
+	}
+	if err := do(); err != nil {
+		return 0, err
+	}
+	sentBefore, err := s.counts(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	if err := sleep(ctx, 300*time.Millisecond); err != nil {
+		return 0, err
+	}
+	sent, err := s.counts(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	if sent.Tried-sentBefore.Tried < 50 {
+		return 0, fmt.Errorf("the stream has stopped: %d packets in the last 300 ms", sent.Tried-sentBefore.Tried)
+	}
+	after, err := s.counts(ctx, to)
+	return after.total() - before.total(), err
+}
+
+func sleep(ctx context.Context, duration time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(duration):
+		return nil
+	}
+}
+
+// outcome of a number of forbidden packets that arrived.
+func outcome(arrived int) results.Outcome {
+	if arrived > 0 {
+		return results.Reached
+	}
+	return results.Blocked
+}
+
+// unprotected is the half without Bulkhead where there is nothing that the fault could do worse: alice's pod has no
+// firewall, and the stream arrives.
+func unprotected(ctx context.Context, s *stage) (results.Outcome, string, error) {
+	to, from, err := s.opponents(ctx, nil)
+	if err != nil {
+		return "", "", err
+	}
+	arrived, err := s.during(ctx, to, from, func() error { return nil })
+	return outcome(arrived), fmt.Sprintf("no firewall: %d packets in 300 ms", arrived), err
+}

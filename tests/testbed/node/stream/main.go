@@ -1,0 +1,125 @@
+// Command bulkhead-testbed-stream runs in pods: it sends a packet to each of its targets every millisecond, or counts
+// the packets that arrive. Between two such pods no moment without a firewall goes unseen.
+//
+//	bulkhead-testbed-stream send ADDRESS:PORT…
+//	bulkhead-testbed-stream receive
+//
+// Either tells its counts as JSON over HTTP on port 7001 of the loopback interface.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	dataPort       = 7000
+	controlAddress = "127.0.0.1:7001"
+	interval       = time.Millisecond
+)
+
+// counts are of packets.
+type counts struct {
+	mu       sync.Mutex
+	Tried    int            `json:"tried"`    // sent, whether the kernel took them or not
+	Received map[string]int `json:"received"` // by source
+}
+
+func (c *counts) tried() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Tried++
+}
+
+func (c *counts) received(source string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Received[source]++
+}
+
+func (c *counts) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The reader has gone if this fails.
+	_ = json.NewEncoder(w).Encode(c)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	seen := &counts{Received: map[string]int{}}
+	failed := make(chan error)
+	switch {
+	case len(args) > 1 && args[0] == "send":
+		for _, target := range args[1:] {
+			go func() { failed <- send(ctx, target, seen) }()
+		}
+	case len(args) == 1 && args[0] == "receive":
+		go func() { failed <- receive(seen) }()
+	default:
+		return errors.New("usage: bulkhead-testbed-stream send ADDRESS:PORT… | receive")
+	}
+	go func() { failed <- http.ListenAndServe(controlAddress, seen) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// send never gives up: that the kernel refuses a packet, or the network is not there yet, is what a firewall does.
+func send(ctx context.Context, target string, seen *counts) error {
+	address, err := net.ResolveUDPAddr("udp", target)
+	if err != nil {
+		return err
+	}
+	socket, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			_, _ = socket.WriteToUDP([]byte("stream"), address)
+			seen.tried()
+		}
+	}
+}
+
+func receive(seen *counts) error {
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{Port: dataPort})
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	buffer := make([]byte, 64)
+	for {
+		_, from, err := socket.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			return err
+		}
+		seen.received(from.Addr().Unmap().String())
+	}
+}
