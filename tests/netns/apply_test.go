@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"testing"
 
@@ -47,19 +48,45 @@ type failingSets struct {
 	*failing
 }
 
-func (s failingSets) Restore(ctx context.Context, script string) error {
+func (s failingSets) Create(name string, ipv6 bool) error {
 	if err := s.next(); err != nil {
 		return err
 	}
-	return s.Sets.Restore(ctx, script)
+	return s.Sets.Create(name, ipv6)
+}
+
+func (s failingSets) Add(name string, members []netip.Prefix) error {
+	if err := s.next(); err != nil {
+		return err
+	}
+	return s.Sets.Add(name, members)
+}
+
+type failingKernel struct {
+	apply.Kernel
+	*failing
+}
+
+func (k failingKernel) Guard() error {
+	if err := k.next(); err != nil {
+		return err
+	}
+	return k.Kernel.Guard()
+}
+
+func (k failingKernel) Lift(generation uint32) (uint32, error) {
+	if err := k.next(); err != nil {
+		return 0, err
+	}
+	return k.Kernel.Lift(generation)
 }
 
 // TestFailureHalfWayLeavesTheGuard lets each write to the kernel fail in turn: bob
 // must never get through, and but for the very last step nobody else either.
 func TestFailureHalfWayLeavesTheGuard(t *testing.T) {
 	needs(t)
-	// two guards, the sets, two tables; the sixth write lifts the IPv4 guard
-	for at := 3; at <= 7; at++ {
+	// the guard, two sets created and filled, two tables, the guard lifted
+	for at := 1; at <= 8; at++ {
 		t.Run(fmt.Sprintf("write %d", at), func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
@@ -86,7 +113,7 @@ func TestLegacy(t *testing.T) {
 	needs(t, "iptables-legacy", "ip6tables-legacy")
 	t.Parallel()
 	l := newLab(t)
-	if err := l.alice1.do(func() error { return exec.Command("iptables-legacy", "-S").Run() }); err != nil {
+	if err := l.alice1.Do(func() error { return exec.Command("iptables-legacy", "-S").Run() }); err != nil {
 		t.Skipf("the kernel has no legacy iptables: %v", err)
 	}
 	ensure := func() {
@@ -114,7 +141,7 @@ func TestLegacy(t *testing.T) {
 // ensure runs package apply inside the test, in the pod's namespace.
 func (p *pod) ensure(t testing.TB, backend apply.Backend, c *config.Config, faults *failing) error {
 	t.Helper()
-	return p.do(func() error {
+	return p.Do(func() error {
 		applier, err := apply.Open(backend, true)
 		if err != nil {
 			return err
@@ -123,6 +150,9 @@ func (p *pod) ensure(t testing.TB, backend apply.Backend, c *config.Config, faul
 			applier.Tables[family] = failingTables{tables, faults}
 		}
 		applier.Sets = failingSets{applier.Sets, faults}
+		if applier.Kernel != nil {
+			applier.Kernel = failingKernel{applier.Kernel, faults}
+		}
 		facts, err := podfacts.Read()
 		if err != nil {
 			return err

@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
 // servicePort is a port of alice1 that no probe names.
@@ -104,7 +106,7 @@ func tunnelled(protocol int) func(testing.TB, *lab, bool) bool {
 // localnet lets alice1 take 127/8 from its link (P7, CVE-2020-8558).
 func localnet(t testing.TB, l *lab) {
 	l.alice1.must(t, func() error {
-		return sysctl("net/ipv4/conf/all/route_localnet=1", "net/ipv4/conf/eth0/route_localnet=1", "net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/eth0/rp_filter=0",
+		return network.Sysctl("net/ipv4/conf/all/route_localnet=1", "net/ipv4/conf/eth0/route_localnet=1", "net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/eth0/rp_filter=0",
 			"net/ipv4/conf/all/accept_local=1", "net/ipv4/conf/eth0/accept_local=1")
 	})
 }
@@ -113,7 +115,7 @@ func localnet(t testing.TB, l *lab) {
 func martian(t testing.TB, l *lab, from, destination netip.Addr, expected bool) bool {
 	t.Helper()
 	return reached(t, l.alice1.namespace, listenUDP(destination, 7000), func(payload []byte) error {
-		return l.bob.do(func() error {
+		return l.bob.Do(func() error {
 			eth0, err := net.InterfaceByName("eth0")
 			if err != nil {
 				return err
@@ -178,9 +180,9 @@ func macvlan(t testing.TB, l *lab) {
 			if err := netlink.LinkAdd(link); err != nil {
 				return err
 			}
-			return netlink.LinkSetNsFd(link, int(p.file.Fd()))
+			return netlink.LinkSetNsFd(link, p.Fd())
 		})
-		p.must(t, func() error { return address("net1", []string{"192.168.5.1/24", "192.168.5.2/24"}[i]) })
+		p.must(t, func() error { return network.Address("net1", []string{"192.168.5.1/24", "192.168.5.2/24"}[i]) })
 	}
 	l.alice1.sh(t, "ip route add 172.16.2.10/32 dev net1 src 172.16.1.10")
 	l.bob.sh(t, "ip route add 172.16.1.10/32 dev net1 src 172.16.2.10")
@@ -192,10 +194,10 @@ func machine(t testing.TB, l *lab) {
 	wire(t, vm, "eth0", l.alice1.namespace, "tap0")
 	vm.sh(t, "ip addr add 192.168.122.2/24 dev eth0; ip route add default via 192.168.122.1")
 	l.alice1.must(t, func() error {
-		if err := address("tap0", "192.168.122.1/24"); err != nil {
+		if err := network.Address("tap0", "192.168.122.1/24"); err != nil {
 			return err
 		}
-		return sysctl("net/ipv4/ip_forward=1")
+		return network.Sysctl("net/ipv4/ip_forward=1")
 	})
 	l.vm = vm
 	for _, p := range []*pod{l.bob, l.alice2} {

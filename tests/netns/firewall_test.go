@@ -33,14 +33,14 @@ func command(t testing.TB, c *config.Config, subcommand string) *exec.Cmd {
 func (p *pod) protect(t testing.TB, c *config.Config) {
 	t.Helper()
 	if out, err := p.init(t, c); err != nil {
-		t.Fatalf("protect %s: %v\n%s", p.name, err, out)
+		t.Fatalf("protect %s: %v\n%s", p.Name, err, out)
 	}
 }
 
 func (p *pod) init(t testing.TB, c *config.Config) (string, error) {
 	t.Helper()
 	var out []byte
-	err := p.do(func() (err error) {
+	err := p.Do(func() (err error) {
 		out, err = command(t, c, "init").CombinedOutput()
 		return err
 	})

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
 // lab is a small cluster as a bridge CNI makes it, one subnet for each tenant:
@@ -54,24 +54,24 @@ func newLab(t testing.TB) *lab {
 		metadataIP6:  netip.MustParseAddr("fd00:ec2::254"),
 	}
 	l.node.must(t, func() error {
-		if err := sysctl("net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1", "net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/default/rp_filter=0"); err != nil {
+		if err := network.Sysctl("net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1", "net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/default/rp_filter=0"); err != nil {
 			return err
 		}
 		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}); err != nil {
 			return err
 		}
-		if err := address("lo", "10.250.0.1/32", "fd11::1/128"); err != nil {
+		if err := network.Address("lo", "10.250.0.1/32", "fd11::1/128"); err != nil {
 			return err
 		}
-		return address("br0", "172.16.1.1/24", "172.16.2.1/24", "10.244.0.1/24", "fd10:1::1/64", "fd10:2::1/64", "fd12::1/64")
+		return network.Address("br0", "172.16.1.1/24", "172.16.2.1/24", "10.244.0.1/24", "fd10:1::1/64", "fd10:2::1/64", "fd12::1/64")
 	})
 	wire(t, l.world, "eth0", l.node, "world")
-	l.node.must(t, func() error { return address("world", "203.0.113.1/24", "2001:db8::1/64") })
+	l.node.must(t, func() error { return network.Address("world", "203.0.113.1/24", "2001:db8::1/64") })
 	l.world.must(t, func() error {
-		if err := address("lo", "169.254.169.254/32", "fd00:ec2::254/128"); err != nil {
+		if err := network.Address("lo", "169.254.169.254/32", "fd00:ec2::254/128"); err != nil {
 			return err
 		}
-		if err := address("eth0", "203.0.113.2/24", "2001:db8::2/64"); err != nil {
+		if err := network.Address("eth0", "203.0.113.2/24", "2001:db8::2/64"); err != nil {
 			return err
 		}
 		return route("203.0.113.1", "2001:db8::1")
@@ -118,7 +118,7 @@ func (l *lab) pod(t testing.TB, name, ipv4, ipv6, gateway4, gateway6 string) *po
 			p.ipv6 = netip.MustParsePrefix(ipv6).Addr()
 			addresses, gateways = append(addresses, ipv6), append(gateways, gateway6)
 		}
-		if err := address("eth0", addresses...); err != nil {
+		if err := network.Address("eth0", addresses...); err != nil {
 			return err
 		}
 		return route(gateways...)
@@ -148,46 +148,6 @@ const probePort = 8080
 
 func alice() *config.Config { return tenant("alice", "172.16.1.0/24", "fd10:1::/64") }
 func bob() *config.Config   { return tenant("bob", "172.16.2.0/24", "fd10:2::/64") }
-
-// wire joins two namespaces by a veth pair, up at both ends.
-func wire(t testing.TB, one *namespace, oneName string, other *namespace, otherName string) {
-	t.Helper()
-	one.must(t, func() error {
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: oneName}, PeerName: otherName}); err != nil {
-			return err
-		}
-		peer, err := netlink.LinkByName(otherName)
-		if err != nil {
-			return err
-		}
-		return netlink.LinkSetNsFd(peer, int(other.file.Fd()))
-	})
-	for n, name := range map[*namespace]string{one: oneName, other: otherName} {
-		n.must(t, func() error { return address(name) })
-	}
-}
-
-// address gives an interface addresses and sets it up.
-func address(name string, addresses ...string) error {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return err
-	}
-	for _, text := range addresses {
-		addr, err := netlink.ParseAddr(text)
-		if err != nil {
-			return err
-		}
-		addr.Flags = unix.IFA_F_NODAD
-		if addr.IP.To4() != nil {
-			addr.Flags = 0
-		}
-		if err := netlink.AddrAdd(link, addr); err != nil {
-			return err
-		}
-	}
-	return netlink.LinkSetUp(link)
-}
 
 // route sets default routes.
 func route(gateways ...string) error {

@@ -250,7 +250,7 @@ func TestNewAddress(t *testing.T) {
 	from := func(source string) func(bool) bool {
 		return func(expected bool) bool {
 			return reached(t, l.alice2.namespace, listenUDP(netip.IPv4Unspecified(), 7000), func(payload []byte) error {
-				return l.alice1.do(func() error {
+				return l.alice1.Do(func() error {
 					conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(source)}, &net.UDPAddr{IP: l.alice2.ipv4.AsSlice(), Port: 7000})
 					if err != nil {
 						return err

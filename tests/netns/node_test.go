@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
 // TestNodeAndGateway holds S2 from the node's side: the kubelet reaches the ports
@@ -186,7 +187,7 @@ func TestLoopbackStaysHome(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	for _, p := range []*namespace{l.node, l.bob.namespace} {
-		p.must(t, func() error { return sysctl("net/ipv4/conf/all/route_localnet=1") })
+		p.must(t, func() error { return network.Sysctl("net/ipv4/conf/all/route_localnet=1") })
 	}
 	loopback := netip.MustParseAddr("127.0.0.1")
 	attack := func(expected bool) bool {
@@ -218,7 +219,9 @@ func TestDuplicateAddressDetection(t *testing.T) {
 	l := newLab(t)
 	l.alice1.protect(t, alice())
 	l.alice2.protect(t, alice())
-	l.alice1.must(t, func() error { return sysctl("net/ipv6/conf/all/accept_dad=1", "net/ipv6/conf/eth0/accept_dad=1") })
+	l.alice1.must(t, func() error {
+		return network.Sysctl("net/ipv6/conf/all/accept_dad=1", "net/ipv6/conf/eth0/accept_dad=1")
+	})
 	l.alice1.sh(t, "ip -6 addr add "+l.alice2.ipv6.String()+"/64 dev eth0")
 	if !eventually(func() bool {
 		return strings.Contains(l.alice1.sh(t, "ip -6 addr show dev eth0 dadfailed"), l.alice2.ipv6.String())

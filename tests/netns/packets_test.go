@@ -126,7 +126,7 @@ func listenUDP(addr netip.Addr, port uint16) func() (receiver, error) {
 // sendUDP sends one datagram.
 func sendUDP(from *namespace, to netip.AddrPort) func([]byte) error {
 	return func(payload []byte) error {
-		return from.do(func() error {
+		return from.Do(func() error {
 			conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 			if err != nil {
 				return err
@@ -206,7 +206,7 @@ func dialFrom(n *namespace, from, to netip.AddrPort, expected bool) error {
 		})
 		return errors.Join(err, failed)
 	}
-	return n.do(func() error {
+	return n.Do(func() error {
 		dialer := net.Dialer{Timeout: wait, LocalAddr: net.TCPAddrFromAddrPort(from), Control: reuse}
 		conn, err := dialer.Dial("tcp", to.String())
 		if err != nil {
@@ -244,7 +244,7 @@ func sendRaw(from *namespace, to netip.Addr, protocol int, header []byte) func([
 // sendSocket sends the payload behind a header on a new socket, with options set.
 func sendSocket(from *namespace, family, kind, protocol int, to netip.AddrPort, header []byte, options ...func(fd int) error) func([]byte) error {
 	return func(payload []byte) error {
-		return from.do(func() error {
+		return from.Do(func() error {
 			fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, protocol)
 			if err != nil {
 				return err

@@ -29,14 +29,14 @@ type tampering struct {
 func TestTamperingIsRepaired(t *testing.T) {
 	needs(t, "nft")
 	tamperings := map[string]tampering{
-		"rules flushed":               {command: "iptables-nft -F", says: "IPv4 INPUT begins with nothing"},
-		"IPv6 rules flushed":          {command: "ip6tables-nft -F", says: "IPv6 INPUT begins with nothing"},
-		"chain flushed":               {command: "iptables-nft -F BULKHEAD-INPUT", says: "IPv4 BULKHEAD-INPUT lacks rule 1"},
-		"jump deleted":                {command: "iptables-nft -D OUTPUT 1", says: "IPv4 OUTPUT begins with nothing"},
-		"deny rule deleted":           {command: `iptables-nft -D BULKHEAD-INPUT -s 172.16.0.0/16 -m comment --comment "P1 P9: another tenant, by the address alone" -j DROP`, opens: true, says: "IPv4 BULKHEAD-INPUT"},
+		"rules flushed":               {command: "iptables-nft -F", says: "IPv4 INPUT has as rule 1: nothing"},
+		"IPv6 rules flushed":          {command: "ip6tables-nft -F", says: "IPv6 INPUT has as rule 1: nothing"},
+		"chain flushed":               {command: "iptables-nft -F BULKHEAD-INPUT", says: "IPv4 BULKHEAD-INPUT is empty"},
+		"jump deleted":                {command: "iptables-nft -D OUTPUT 1", says: "IPv4 OUTPUT has as rule 1: -m comment"},
+		"deny rule deleted":           {command: `iptables-nft -D BULKHEAD-INPUT -s 172.16.0.0/16 -m comment --comment "P1 P9: another tenant, by the address alone" -g BULKHEAD-DROP-P1`, opens: true, says: "IPv4 BULKHEAD-INPUT"},
 		"policy opened":               {command: "iptables-nft -P INPUT ACCEPT", says: "IPv4 INPUT has the policy ACCEPT"},
 		"policy opened, then flushed": {command: "iptables-nft -P INPUT ACCEPT; iptables-nft -F", opens: true, says: "IPv4 INPUT"},
-		"accept in front of the jump": {command: "iptables-nft -I INPUT 1 -j ACCEPT", opens: true, says: "IPv4 INPUT begins with -j ACCEPT", stays: "-A INPUT -j ACCEPT\n"},
+		"accept in front of the jump": {command: "iptables-nft -I INPUT 1 -j ACCEPT", opens: true, says: "IPv4 INPUT has as rule 1: -j ACCEPT", stays: "-A INPUT -j ACCEPT\n"},
 		"accept in our chain":         {command: "iptables-nft -I BULKHEAD-INPUT 1 -j ACCEPT", opens: true, says: "IPv4 BULKHEAD-INPUT has as rule 1: -j ACCEPT"},
 		"table deleted":               {command: "nft delete table ip filter", opens: true, says: "IPv4 INPUT"},
 		"whole ruleset flushed":       {command: "nft flush ruleset", opens: true, says: "IPv6 INPUT"},

@@ -174,10 +174,10 @@ func (l *lab) passes(t testing.TB) {
 		{l.bob, l.dns, false},
 	} {
 		if !udp(t, way.from.namespace, way.to.namespace, way.to.ipv4, true) {
-			t.Errorf("IPv4 from %s to %s does not pass", way.from.name, way.to.name)
+			t.Errorf("IPv4 from %s to %s does not pass", way.from.Name, way.to.Name)
 		}
 		if way.ipv6 && way.from.hasIPv6(t) && way.to.hasIPv6(t) && !udp(t, way.from.namespace, way.to.namespace, way.to.ipv6, true) {
-			t.Errorf("IPv6 from %s to %s does not pass", way.from.name, way.to.name)
+			t.Errorf("IPv6 from %s to %s does not pass", way.from.Name, way.to.Name)
 		}
 	}
 }
