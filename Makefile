@@ -35,7 +35,7 @@ help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: image ## a real cluster, five of the thesis' attacks without and with Bulkhead (root; 2 min warm)
+demo: image build ## a real cluster, five of the thesis' attacks without and with Bulkhead (root; 2 min warm)
 	@$(TESTBED) demo
 
 .PHONY: test
@@ -50,8 +50,8 @@ test-rego: $(OPA) ## format, strict check, tests and coverage of the rules
 	OPA=$(OPA) ./rego/test.sh
 
 .PHONY: test-e2e
-test-e2e: image ## the demo's experiments as a test, on a cluster of its own
-	go -C tests/testbed test -timeout 60m -v ./...
+test-e2e: image build ## all experiments, attacks, faults and outages on real clusters; results in out/ (root)
+	go -C tests/testbed test -timeout 60m -p 1 -v ./...
 
 .PHONY: build
 build: ## the binaries, into out/bin
@@ -63,7 +63,7 @@ image: packages ## the images, into out/images, without a Docker daemon
 	@go run ./cmd/image --version $(VERSION)
 
 .PHONY: up
-up: image ## a cluster with Bulkhead in it to try things in, until Ctrl-C (root)
+up: image build ## a cluster with Bulkhead in it to try things in, until Ctrl-C (root)
 	@$(TESTBED) up
 
 .PHONY: down
