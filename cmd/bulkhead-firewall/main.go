@@ -49,7 +49,9 @@ const outside = "--outside-a-pod"
 
 const (
 	// interval is how soon an altered ipset is found, which no event tells.
-	interval = 5 * time.Second
+	interval = time.Second
+	// count is how often dropped packets are counted.
+	count = 10 * time.Second
 	// retry is the pause after a failed repair.
 	retry = time.Second
 )
@@ -119,6 +121,7 @@ func protect(stderr io.Writer, keep bool) error {
 		Look:     pod.Read,
 		Interval: interval,
 		Retry:    retry,
+		Count:    count,
 		Log:      slog.New(slog.NewJSONHandler(stderr, nil)).With("backend", string(backend)),
 	}
 	if keep {

@@ -1,28 +1,54 @@
+//go:build linux
+
 // Package apply brings a plan of package rules into the kernel and proves that it
 // is there. It knows nothing of tenants: a plan in, a report of what differed out.
 //
-// Ensure reads the tables and sets and compares them with the plan. If they are
-// equal it touches nothing. Otherwise the state is in doubt, and it goes:
+// Ensure looks at the tables and compares them with the plan. If they are equal it
+// touches nothing. Otherwise the state is in doubt, and it goes:
 //
-//	guard    a DROP at position 1 of INPUT, OUTPUT and FORWARD, both families
-//	sets     each filled beside the one in use and exchanged (ipset swap)
+//	guard    everything of both families is dropped, in one transaction
+//	sets     strangers out, missing members in; or filled beside and exchanged
 //	tables   one iptables-restore --noflush transaction a family
 //	verify   everything read back and compared
-//	lift     the guard taken away
+//	lift     the guard put to rest, if nothing changed since it was verified
+//
+// Rules are read in the words of iptables where they are first compared with the
+// plan. From then on the kernel's own representation of them is known by its digest,
+// and a look at that, which takes no tool, tells whether they are whole.
 //
 // An error at any point leaves the guard standing. Nothing is ever removed on
 // exit.
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"net/netip"
+	"time"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
+
+// Kernel is the nftables ruleset, as far as Applier needs it.
+type Kernel interface {
+	// Generation changes with every change of the ruleset.
+	Generation() (uint32, error)
+	// Look reads the ruleset.
+	Look() (*nftables.Snapshot, error)
+	// Guard drops every packet, until Lift.
+	Guard() error
+	// Lift fails with unix.ERESTART if the generation is another one, and
+	// returns the one that follows.
+	Lift(generation uint32) (uint32, error)
+	// RemoveFilter deletes iptables' filter table of a family, MakeFilter makes
+	// one that drops.
+	RemoveFilter(family uint8) error
+	MakeFilter(family uint8) error
+}
 
 // Applier drives the tables and sets of one network namespace. It is not for
 // concurrent use.
@@ -30,39 +56,134 @@ type Applier struct {
 	// Tables are those of the families that the kernel has.
 	Tables map[rules.Family]Tables
 	Sets   Sets
+	// Kernel is nil with legacy iptables: the guard is then a rule in front of
+	// all others, and every look at the rules runs a tool.
+	Kernel Kernel
+
+	// inForce is what was last proven, nil before and while in doubt.
+	inForce *proof
+	// members are what the sets are known to hold, sorted.
+	members map[string][]netip.Prefix
+	// counted is what Dropped read last, by rule.
+	counted map[counter]count
 }
 
-// state is what was read.
-type state struct {
-	tables map[rules.Family]*listing // without those that could not be read
-	sets   map[string]*savedSet
-	errs   map[rules.Family]error
+// proof is a plan that the kernel was seen to hold.
+type proof struct {
+	plan     rules.Plan
+	snapshot *nftables.Snapshot // of the nftables backend
 }
 
-// Ensure makes the kernel's state equal to the plan and returns in what it had
-// differed: nothing, if nothing was touched.
-func (a *Applier) Ensure(ctx context.Context, plan rules.Plan) ([]string, error) {
+// Difference is something that is not as planned.
+type Difference struct {
+	Kind protocol.TamperingKind
+	Text string
+}
+
+func (d Difference) String() string { return d.Text }
+
+// Report says what Ensure found and how long it took.
+type Report struct {
+	// Differences are none if nothing was touched.
+	Differences []Difference
+	// Guarded is the time until the guard stood, 0 if none was needed.
+	Guarded time.Duration
+	// Whole is the time until everything was as planned.
+	Whole time.Duration
+}
+
+// Ensure makes the kernel's state equal to the plan. What the sets hold it takes from
+// its own memory, if it has one: they raise no event that could have woken it.
+func (a *Applier) Ensure(ctx context.Context, plan rules.Plan) (Report, error) {
+	start := time.Now()
+	var report Report
+	err := a.ensure(ctx, plan, func(differences ...Difference) {
+		report.Differences = append(report.Differences, differences...)
+	}, func() { report.Guarded = cmp.Or(report.Guarded, time.Since(start)) })
+	report.Whole = time.Since(start)
+	return report, err
+}
+
+// Audit is Ensure with every member of the sets read.
+func (a *Applier) Audit(ctx context.Context, plan rules.Plan) (Report, error) {
+	a.members = nil
+	return a.Ensure(ctx, plan)
+}
+
+func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Difference), guarded func()) error {
+	shut := func(cause error) error {
+		a.inForce = nil
+		err := a.guard(ctx)
+		guarded()
+		return errors.Join(cause, err)
+	}
 	if err := a.covers(plan); err != nil {
-		return nil, errors.Join(err, a.Guard(ctx))
+		return shut(err)
 	}
-	found, err := a.read(ctx)
+	found, err := a.look(plan)
 	if err != nil {
-		return nil, errors.Join(err, a.guard(ctx, found))
+		return shut(err)
 	}
-	differed := append(found.differences(plan), found.guards()...)
-	if len(differed) == 0 {
-		return nil, nil
+	if !found.whole {
+		a.inForce = nil
+		if !found.guarded() {
+			if err := shut(nil); err != nil {
+				return err
+			}
+		}
+		a.list(found)
+		differ(found.differences(plan)...)
+		if err := found.unsafe(); err != nil {
+			return err
+		}
 	}
-	if err := a.guard(ctx, found); err != nil {
-		return differed, err
+	differences, err := a.fill(plan)
+	differ(differences...)
+	if err != nil {
+		return shut(err)
 	}
-	return differed, a.build(ctx, plan, found)
+	if found.whole {
+		a.inForce.plan = plan
+		return nil
+	}
+	if err := a.build(ctx, plan, found); err != nil {
+		return shut(err)
+	}
+	return nil
 }
 
-// Guard closes the pod, but for nothing: to be called when there is no plan.
+// Guard closes the pod: to be called when there is no plan.
 func (a *Applier) Guard(ctx context.Context) error {
-	found, err := a.read(ctx)
-	return errors.Join(err, a.guard(ctx, found))
+	a.inForce = nil
+	return a.guard(ctx)
+}
+
+// guard closes both families, by nftables itself if it can. One family that fails
+// does not keep the other open.
+func (a *Applier) guard(ctx context.Context) error {
+	var errs []error
+	if a.Kernel != nil {
+		err := a.Kernel.Guard()
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	closed := true
+	for family, tables := range a.Tables {
+		found, err := list(tables)
+		if err != nil {
+			found = nil // is flushed with the guard's coming
+		}
+		if err := a.restore(ctx, family, guardTransaction(found)); err != nil {
+			closed = false
+			errs = append(errs, fmt.Errorf("set the %s guard: %w", family, err))
+		}
+	}
+	if closed && a.Kernel == nil {
+		return nil
+	}
+	return errors.Join(errs...)
 }
 
 // covers says whether the plan has a table for each family of the kernel, and
@@ -79,103 +200,10 @@ func (a *Applier) covers(plan rules.Plan) error {
 	return nil
 }
 
-// read looks at everything. A table that cannot be read is reported as a
-// difference later; sets that cannot be read are an error.
-func (a *Applier) read(ctx context.Context) (*state, error) {
-	found := &state{tables: map[rules.Family]*listing{}, errs: map[rules.Family]error{}}
-	for family, tables := range a.Tables {
-		lines, err := tables.List()
-		if err == nil {
-			found.tables[family], err = parseListing(lines)
-		}
-		if err != nil {
-			found.errs[family] = err
-		}
-	}
-	saved, err := a.Sets.Save(ctx)
-	if err != nil {
-		return found, err
-	}
-	found.sets, err = parseSets(saved)
-	return found, err
-}
-
-// guard closes the families. One that fails does not keep the other open.
-func (a *Applier) guard(ctx context.Context, found *state) error {
-	var errs []error
-	for family := range a.Tables {
-		if err := a.restore(ctx, family, guardTransaction(found.tables[family])); err != nil {
-			errs = append(errs, fmt.Errorf("set the %s guard: %w", family, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// build brings the plan in behind the guard, verifies it and lifts the guard.
-func (a *Applier) build(ctx context.Context, plan rules.Plan, found *state) error {
-	var scripts strings.Builder
-	for _, table := range plan.Tables {
-		if len(setDifferences(table.Peers, found.sets[table.Peers.Name])) > 0 {
-			scripts.WriteString(setScript(table.Peers, found.sets))
-		}
-	}
-	if scripts.Len() > 0 {
-		if err := a.Sets.Restore(ctx, scripts.String()); err != nil {
-			return fmt.Errorf("fill the sets: %w", err)
-		}
-	}
-	for _, table := range plan.Tables {
-		if err := a.restore(ctx, table.Family, tableTransaction(table, found.tables[table.Family])); err != nil {
-			return fmt.Errorf("set the %s rules: %w", table.Family, err)
-		}
-	}
-	built, err := a.read(ctx)
-	if err != nil {
-		return fmt.Errorf("verify: %w", err)
-	}
-	if differences := built.differences(plan); len(differences) > 0 {
-		return fmt.Errorf("verify: the kernel does not hold what was set: %s", strings.Join(differences, "; "))
-	}
-	for _, table := range plan.Tables {
-		if err := a.restore(ctx, table.Family, liftTransaction(built.tables[table.Family])); err != nil {
-			return fmt.Errorf("lift the %s guard: %w", table.Family, err)
-		}
-	}
-	return nil
-}
-
 // restore executes a transaction, if there is anything in it.
 func (a *Applier) restore(ctx context.Context, family rules.Family, transaction string) error {
 	if transaction == "" {
 		return nil
 	}
 	return a.Tables[family].Restore(ctx, transaction)
-}
-
-// differences says in what the state is not what is planned, guards aside.
-func (s *state) differences(plan rules.Plan) []string {
-	var differences []string
-	for _, table := range plan.Tables {
-		if err := s.errs[table.Family]; err != nil {
-			differences = append(differences, fmt.Sprintf("%s cannot be read: %v", table.Family, err))
-			continue
-		}
-		differences = append(differences, s.tables[table.Family].differences(table)...)
-		differences = append(differences, setDifferences(table.Peers, s.sets[table.Peers.Name])...)
-	}
-	return differences
-}
-
-// guards says where a guard stands.
-func (s *state) guards() []string {
-	var standing []string
-	for family, found := range s.tables {
-		for _, builtin := range builtins() {
-			if found.count(builtin, guard()) > 0 {
-				standing = append(standing, fmt.Sprintf("%s %s has the guard", family, builtin))
-			}
-		}
-	}
-	slices.Sort(standing)
-	return standing
 }

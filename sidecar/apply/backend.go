@@ -1,9 +1,16 @@
+//go:build linux
+
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/ipset"
+	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
@@ -16,30 +23,65 @@ const (
 	Legacy   Backend = "legacy"
 )
 
-// legacyLock is where legacy iptables keeps its lock in a container whose root
-// file system is read-only, as the sidecar's is; /dev/shm is writable in every pod.
-const legacyLock = "/dev/shm/xtables.lock"
+// DetectBackend takes nftables wherever the kernel has it and legacy only where
+// it does not: both would hold side by side, but only nftables reports changes.
+// What others have set in the backend not taken can drop packets and not let any
+// through, and is left alone.
+func DetectBackend() (Backend, error) {
+	// The question with which iptables-nft begins as well. The kernel loads
+	// the module to answer.
+	_, err := nftables.Kernel{}.Generation()
+	switch {
+	case err == nil:
+		return NFTables, nil
+	case errors.Is(err, unix.EPERM):
+		return "", fmt.Errorf("ask the kernel for nftables (is NET_ADMIN granted?): %w", err)
+	}
+	return Legacy, nil
+}
 
-// Open finds the tools for a backend, in both families if the kernel has IPv6.
+// Open finds the tools for a backend, in both families if the kernel has IPv6. If it
+// cannot, the pod is closed as far as that goes without them.
 func Open(backend Backend, ipv6 bool) (*Applier, error) {
-	if backend == Legacy && os.Getenv("XTABLES_LOCKFILE") == "" {
-		if err := os.Setenv("XTABLES_LOCKFILE", legacyLock); err != nil {
-			return nil, fmt.Errorf("choose the lock of legacy iptables: %w", err)
-		}
+	applier := &Applier{Tables: map[rules.Family]Tables{}, Sets: ipset.Sets{}}
+	if backend == NFTables {
+		applier.Kernel = nftables.Kernel{}
+	} else if err := ownLock(); err != nil {
+		return nil, err
 	}
 	families := []rules.Family{rules.IPv4}
 	if ipv6 {
 		families = append(families, rules.IPv6)
 	}
-	applier := &Applier{Tables: map[rules.Family]Tables{}}
 	for _, family := range families {
 		tables, err := openTable(backend, family)
+		if err != nil && applier.Kernel != nil {
+			err = errors.Join(err, applier.Kernel.Guard())
+		}
 		if err != nil {
 			return nil, err
 		}
 		applier.Tables[family] = tables
 	}
-	var err error
-	applier.Sets, err = openSets()
-	return applier, err
+	return applier, nil
+}
+
+// lockVariable names the file with which legacy iptables keeps its runs apart.
+const lockVariable = "XTABLES_LOCKFILE"
+
+// ownLock gives legacy iptables a lock that nobody else can hold: a file in this
+// process's memory. A file under /run or /dev/shm may be shared with the pod's other
+// containers, which could hold up each repair; and the sidecar's root is read-only.
+func ownLock() error {
+	if os.Getenv(lockVariable) != "" {
+		return nil
+	}
+	fd, err := unix.MemfdCreate("xtables.lock", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make the lock of legacy iptables: %w", err)
+	}
+	if err := os.Setenv(lockVariable, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)); err != nil {
+		return fmt.Errorf("choose the lock of legacy iptables: %w", err)
+	}
+	return nil
 }

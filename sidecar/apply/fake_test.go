@@ -1,12 +1,23 @@
+//go:build linux
+
 package apply
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/ipset"
+	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
+	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
 // fakeTables is a filter table in memory: it executes the few words of
@@ -14,17 +25,26 @@ import (
 type fakeTables struct {
 	policies map[string]string
 	chains   map[string][]string
-	written  *int  // counts transactions, of all fakes of one Applier
-	failAt   *int  // the transaction that fails
-	unread   error // what List returns
+	packets  map[string]uint64 // by rule
+	flags    uint32
+	absent   bool
+	kernel   *fakeKernel // whose generation follows, if any
+	written  *int        // counts writes, of all fakes of one Applier
+	failAt   *int        // the write that fails
+	unread   error       // what List returns
 }
 
 func newFakeTables(written, failAt *int) *fakeTables {
-	t := &fakeTables{policies: map[string]string{}, chains: map[string][]string{}, written: written, failAt: failAt}
-	for _, builtin := range builtins() {
-		t.policies[builtin], t.chains[builtin] = "ACCEPT", nil
-	}
+	t := &fakeTables{packets: map[string]uint64{}, written: written, failAt: failAt}
+	t.flush("ACCEPT")
 	return t
+}
+
+func (t *fakeTables) flush(policy string) {
+	t.policies, t.chains, t.flags, t.unread = map[string]string{}, map[string][]string{}, 0, nil
+	for _, builtin := range builtins() {
+		t.policies[builtin], t.chains[builtin] = policy, nil
+	}
 }
 
 func (t *fakeTables) List() ([]string, error) {
@@ -99,7 +119,10 @@ func (t *fakeTables) Restore(_ context.Context, text string) error {
 		}
 		chains[name] = rules
 	}
-	t.policies, t.chains = policies, chains
+	t.policies, t.chains, t.absent = policies, chains, false
+	if t.kernel != nil {
+		t.kernel.generation++
+	}
 	return nil
 }
 
@@ -113,51 +136,138 @@ func (t *fakeTables) guarded() bool {
 	return true
 }
 
-// fakeSets are ipsets in memory: header and members.
+// fakeKernel is the nftables of the fake tables, with the guard.
+type fakeKernel struct {
+	tables     map[rules.Family]*fakeTables
+	guard      nftables.Guard
+	unsafe     []string
+	unread     error
+	lifts      func() // called before the guard is lifted
+	generation uint32
+	written    *int
+	failAt     *int
+}
+
+func (k *fakeKernel) Generation() (uint32, error) { return k.generation, k.unread }
+
+func (k *fakeKernel) Look() (*nftables.Snapshot, error) {
+	if k.unread != nil {
+		return nil, k.unread
+	}
+	found := &nftables.Snapshot{Generation: k.generation, Filter: map[uint8]*nftables.Table{}, Guard: k.guard, Unsafe: k.unsafe}
+	for family, tables := range k.tables {
+		if tables.absent {
+			continue
+		}
+		table := &nftables.Table{Flags: tables.flags, Chains: map[string]*nftables.Chain{}}
+		for name, rules := range tables.chains {
+			chain := &nftables.Chain{Drop: tables.policies[name] == "DROP"}
+			if tables.policies[name] != "" {
+				chain.Base = hooked()[name]
+			}
+			for _, rule := range rules {
+				digest := sha256.Sum256([]byte(rule))
+				chain.Rules = append(chain.Rules, nftables.Rule{Digest: [16]byte(digest[:]), Packets: tables.packets[rule], Bytes: 100 * tables.packets[rule]})
+			}
+			table.Chains[name] = chain
+		}
+		found.Filter[familyNumber(family)] = table
+	}
+	return found, nil
+}
+
+func (k *fakeKernel) Guard() error {
+	if err := fail(k.written, k.failAt); err != nil {
+		return err
+	}
+	k.guard = nftables.GuardStanding
+	k.generation++
+	return nil
+}
+
+func (k *fakeKernel) Lift(generation uint32) (uint32, error) {
+	if k.lifts != nil {
+		k.lifts()
+	}
+	if generation != k.generation {
+		return 0, unix.ERESTART
+	}
+	if err := fail(k.written, k.failAt); err != nil {
+		return 0, err
+	}
+	k.guard = nftables.GuardResting
+	k.generation++
+	return k.generation, nil
+}
+
+func (k *fakeKernel) RemoveFilter(family uint8) error { return k.filter(family, true) }
+func (k *fakeKernel) MakeFilter(family uint8) error   { return k.filter(family, false) }
+
+func (k *fakeKernel) filter(number uint8, absent bool) error {
+	if err := fail(k.written, k.failAt); err != nil {
+		return err
+	}
+	for family, tables := range k.tables {
+		if familyNumber(family) == number {
+			tables.flush("DROP")
+			tables.absent = absent
+		}
+	}
+	k.generation++
+	return nil
+}
+
+// fakeSets are ipsets in memory.
 type fakeSets struct {
-	kinds   map[string]string
-	members map[string][]string
+	sets    map[string]*ipset.Set
+	reads   int
 	written *int
 	failAt  *int
 	unread  error
 }
 
-func (s *fakeSets) Save(context.Context) (string, error) {
-	if s.unread != nil {
-		return "", s.unread
+func (s *fakeSets) Read(name string) (*ipset.Set, error) {
+	s.reads++
+	if s.unread != nil || s.sets[name] == nil {
+		return nil, s.unread
 	}
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(s.kinds)) {
-		fmt.Fprintf(&b, "create %s %s hashsize 1024 maxelem 1048576\n", name, s.kinds[name])
-		for _, member := range s.members[name] {
-			fmt.Fprintf(&b, "add %s %s\n", name, member)
-		}
-	}
-	return b.String(), nil
+	set := *s.sets[name]
+	set.Members = slices.Clone(set.Members)
+	return &set, nil
 }
 
-func (s *fakeSets) Restore(_ context.Context, script string) error {
+func (s *fakeSets) Create(name string, ipv6 bool) error {
+	return s.write(s.sets[name] == nil, func() { s.sets[name] = &ipset.Set{Kind: ipset.Kind(ipv6)} })
+}
+
+func (s *fakeSets) Add(name string, members []netip.Prefix) error {
+	return s.write(s.sets[name] != nil, func() { s.sets[name].Members = sorted(append(s.sets[name].Members, members...)) })
+}
+
+func (s *fakeSets) Remove(name string, members []netip.Prefix) error {
+	return s.write(s.sets[name] != nil, func() {
+		s.sets[name].Members = slices.DeleteFunc(s.sets[name].Members, func(p netip.Prefix) bool { return slices.Contains(members, p) })
+	})
+}
+
+func (s *fakeSets) Swap(one, other string) error {
+	return s.write(s.sets[one] != nil && s.sets[other] != nil && s.sets[one].Kind == s.sets[other].Kind, func() {
+		s.sets[one], s.sets[other] = s.sets[other], s.sets[one]
+	})
+}
+
+func (s *fakeSets) Destroy(name string) error {
+	return s.write(s.sets[name] != nil, func() { delete(s.sets, name) })
+}
+
+func (s *fakeSets) write(possible bool, change func()) error {
 	if err := fail(s.written, s.failAt); err != nil {
 		return err
 	}
-	for line := range strings.Lines(script) {
-		words := strings.Fields(line)
-		name := words[1]
-		_, exists := s.kinds[name]
-		switch {
-		case words[0] == "create" && !exists:
-			s.kinds[name], s.members[name] = strings.Join(words[2:5], " "), nil
-		case words[0] == "add" && exists:
-			s.members[name] = append(s.members[name], words[2])
-		case words[0] == "destroy" && exists:
-			delete(s.kinds, name)
-			delete(s.members, name)
-		case words[0] == "swap" && exists && s.kinds[name] == s.kinds[words[2]]:
-			s.members[name], s.members[words[2]] = s.members[words[2]], s.members[name]
-		default:
-			return fmt.Errorf("cannot: %s", line)
-		}
+	if !possible {
+		return errors.New("the kernel would refuse")
 	}
+	change()
 	return nil
 }
 

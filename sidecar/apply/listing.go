@@ -1,3 +1,5 @@
+//go:build linux
+
 package apply
 
 import (
@@ -5,11 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
 // guard is the rule at position 1 that closes a built-in chain while the state is
-// in doubt.
+// in doubt, where nftables' own guard cannot be had.
 func guard() rules.Rule {
 	return rules.Rule{Target: "-j DROP", Intent: "L8: guard, the rules are in doubt"}
 }
@@ -58,13 +61,13 @@ func canonical(words []string) string {
 	words = slices.Clone(words)
 	for i := range words[:len(words)-1] {
 		if words[i] == "-p" {
-			words[i+1] = protocol(words[i+1])
+			words[i+1] = protocolNumber(words[i+1])
 		}
 	}
 	return strings.Join(words, " ")
 }
 
-func protocol(name string) string {
+func protocolNumber(name string) string {
 	switch name {
 	case "icmp":
 		return "1"
@@ -100,55 +103,68 @@ func (l *listing) count(chain string, rule rules.Rule) int {
 	return n
 }
 
-// guarded says whether the guard is a chain's first rule.
-func (l *listing) guarded(chain string) bool {
+// emptyListing is that of a table without rules.
+func emptyListing(policy string) *listing {
+	empty := &listing{policies: map[string]string{}, chains: map[string][]string{}}
+	for _, builtin := range builtins() {
+		empty.policies[builtin], empty.chains[builtin] = policy, nil
+	}
+	return empty
+}
+
+// guarded says whether the guard is the first rule of all built-in chains.
+func (l *listing) guarded() bool {
+	return !slices.ContainsFunc(builtins(), func(builtin string) bool { return !l.guards(builtin) })
+}
+
+func (l *listing) guards(chain string) bool {
 	found := l.chains[chain]
 	return len(found) > 0 && found[0] == spec(guard())
 }
 
 // differences says in what a table is not what is planned, leaving the guard out
-// of account.
-func (l *listing) differences(want rules.Table) []string {
-	var differences []string
-	report := func(format string, args ...any) {
-		differences = append(differences, want.Family.String()+" "+fmt.Sprintf(format, args...))
+// of account. Of each chain it tells the first, which is enough.
+func (l *listing) differences(want rules.Table) []Difference {
+	var differences []Difference
+	report := func(kind protocol.TamperingKind, format string, args ...any) {
+		differences = append(differences, Difference{kind, want.Family.String() + " " + fmt.Sprintf(format, args...)})
 	}
 	for _, hook := range want.Hooks {
 		if policy := l.policies[hook.Builtin]; policy != "DROP" {
-			report("%s has the policy %s", hook.Builtin, policy)
+			report(protocol.TamperedPolicy, "%s has the policy %s", hook.Builtin, policy)
 		}
-		first := "nothing"
-		for _, found := range l.chains[hook.Builtin] {
-			if found != spec(guard()) {
-				first = found
-				break
-			}
-		}
-		if jump := spec(hook.Jump); first != jump {
-			report("%s begins with %s", hook.Builtin, first)
-		} else if l.count(hook.Builtin, hook.Jump) > 1 {
-			report("%s jumps to Bulkhead more than once", hook.Builtin)
+		found := slices.DeleteFunc(slices.Clone(l.chains[hook.Builtin]), func(rule string) bool { return rule == spec(guard()) })
+		if i, first := mismatch(hook.Rules, found); i < len(hook.Rules) {
+			report(protocol.TamperedJump, "%s has as rule %d: %s", hook.Builtin, i+1, first)
 		}
 	}
 	for _, chain := range want.Chains {
 		found, ok := l.chains[chain.Name]
-		if !ok {
-			report("%s is missing", chain.Name)
-			continue
-		}
-		for i := range max(len(found), len(chain.Rules)) {
-			switch {
-			case i >= len(chain.Rules):
-				report("%s has a rule too much: %s", chain.Name, found[i])
-			case i >= len(found):
-				report("%s lacks rule %d: %s", chain.Name, i+1, chain.Rules[i].Spec())
-			case found[i] != spec(chain.Rules[i]):
-				report("%s has as rule %d: %s", chain.Name, i+1, found[i])
-			default:
-				continue
-			}
-			break // the first one tells enough
+		i, other := mismatch(chain.Rules, found)
+		switch {
+		case !ok:
+			report(protocol.TamperedChain, "%s is missing", chain.Name)
+		case len(found) == 0:
+			report(protocol.TamperedChain, "%s is empty", chain.Name)
+		case i < len(chain.Rules):
+			report(protocol.TamperedRule, "%s has as rule %d: %s", chain.Name, i+1, other)
+		case len(found) > len(chain.Rules):
+			report(protocol.TamperedRule, "%s has a rule too much: %s", chain.Name, found[i])
 		}
 	}
 	return differences
+}
+
+// mismatch is the number of the first rule that is not as planned, and what is there
+// instead.
+func mismatch(planned []rules.Rule, found []string) (int, string) {
+	for i, rule := range planned {
+		if i >= len(found) {
+			return i, "nothing"
+		}
+		if found[i] != spec(rule) {
+			return i, found[i]
+		}
+	}
+	return len(planned), ""
 }

@@ -1,148 +1,203 @@
+//go:build linux
+
 package apply
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"slices"
-	"strings"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+	"github.com/bulkhead-dev/bulkhead/sidecar/ipset"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
 // Sets are the ipsets of the network namespace, as far as Applier needs them.
 type Sets interface {
-	// Save returns all sets and members in the words of `ipset save`.
-	Save(ctx context.Context) (string, error)
-	// Restore executes such words, line by line.
-	Restore(ctx context.Context, script string) error
+	// Read returns a set, nil if there is none of the name.
+	Read(name string) (*ipset.Set, error)
+	Create(name string, ipv6 bool) error
+	// Add and Remove leave alone what is there or gone already.
+	Add(name string, members []netip.Prefix) error
+	Remove(name string, members []netip.Prefix) error
+	// Swap exchanges the contents of two sets in one step.
+	Swap(one, other string) error
+	Destroy(name string) error
 }
 
-// maxMembers is how many members a set may have; it costs nothing until they are
-// there.
-const maxMembers = 1 << 20
+// fewMembers is how many are changed one by one in a set in use. It takes no time in
+// which the set is neither the old nor the new one that would matter: who is no peer
+// any longer goes first, and no stranger comes. More are filled in beside.
+const fewMembers = 1000
 
-type ipset struct{ path string }
-
-func openSets() (Sets, error) {
-	path, err := exec.LookPath("ipset")
-	if err != nil {
-		return nil, fmt.Errorf("find ipset: %w", err)
-	}
-	return &ipset{path: path}, nil
-}
-
-func (s *ipset) Save(ctx context.Context) (string, error) {
-	saved, err := runTool(ctx, "", s.path, "save")
-	if err != nil {
-		return "", fmt.Errorf("list the sets (does the kernel have ip_set?): %w", err)
-	}
-	return saved, nil
-}
-
-func (s *ipset) Restore(ctx context.Context, script string) error {
-	_, err := runTool(ctx, script, s.path, "restore")
-	return err
-}
-
-// savedSet is one set as ipset save prints it.
-type savedSet struct {
-	// kind is the type and family, such as "hash:net family inet".
-	kind    string
-	members []netip.Prefix
-	// odd are members that Bulkhead does not write, such as "10.0.0.1 nomatch".
-	odd []string
-}
-
-// parseSets reads the output of `ipset save`.
-func parseSets(saved string) (map[string]*savedSet, error) {
-	sets := map[string]*savedSet{}
-	for line := range strings.Lines(saved) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) == 0:
-		case words[0] == "create" && len(words) >= 3:
-			sets[words[1]] = &savedSet{kind: strings.Join(words[2:min(5, len(words))], " ")}
-		case words[0] == "add" && len(words) >= 3 && sets[words[1]] != nil:
-			set := sets[words[1]]
-			if member, err := parseMember(words[2]); err == nil && len(words) == 3 {
-				set.members = append(set.members, member)
-			} else {
-				set.odd = append(set.odd, strings.Join(words[2:], " "))
+// fill makes the sets equal to the plan and says in what those differed that had to
+// be read.
+func (a *Applier) fill(plan rules.Plan) ([]Difference, error) {
+	known := a.members
+	a.members = nil // in doubt, until all is done
+	now := map[string][]netip.Prefix{}
+	var differences []Difference
+	for _, table := range plan.Tables {
+		want := table.Peers
+		planned := sorted(want.Members)
+		if len(planned) > ipset.Maximum {
+			return differences, fmt.Errorf("set %s: %d members are more than the %d that a set takes", want.Name, len(planned), ipset.Maximum)
+		}
+		members, ok := known[want.Name]
+		if !ok {
+			found, err := a.Sets.Read(want.Name)
+			if err != nil {
+				return differences, err
 			}
-		default:
-			return nil, fmt.Errorf("read the sets: unknown line %q", strings.TrimSpace(line))
+			differences = append(differences, setDifferences(want, planned, found)...)
+			if found == nil || found.Kind != kind(want) || found.Odd {
+				if err := a.replace(want, planned, found); err != nil {
+					return differences, err
+				}
+				now[want.Name] = planned
+				continue
+			}
+			members = sorted(found.Members)
 		}
+		if err := a.change(want, planned, members); err != nil {
+			return differences, err
+		}
+		now[want.Name] = planned
 	}
-	return sets, nil
+	a.members = now
+	return differences, nil
 }
 
-// parseMember reads a member of a hash:net set, which prints the range of one
-// address as the address.
-func parseMember(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
+// change brings a set from its members to those planned.
+func (a *Applier) change(want rules.Set, planned, members []netip.Prefix) error {
+	missing, strangers := compare(planned, members)
+	if len(missing)+len(strangers) > fewMembers {
+		return a.replace(want, planned, &ipset.Set{Kind: kind(want)})
 	}
-	return netip.ParsePrefix(text)
+	if len(strangers) > 0 {
+		if err := a.Sets.Remove(want.Name, strangers); err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return a.Sets.Add(want.Name, missing)
+	}
+	return nil
 }
 
-func kind(set rules.Set) string { return "hash:net family " + set.Family.Inet() }
+// replace fills a set beside the one in use and exchanges them in one step, so that no
+// packet meets a half-filled one. A set of another type cannot be exchanged; it is
+// removed, which the kernel refuses while a rule uses it. What is then in use is read
+// back: a kernel that only says yes must not pass (D9).
+func (a *Applier) replace(want rules.Set, planned []netip.Prefix, found *ipset.Set) error {
+	if found != nil && found.Kind != kind(want) {
+		if err := a.Sets.Destroy(want.Name); err != nil {
+			return err
+		}
+		found = nil
+	}
+	name := want.Name
+	if found != nil {
+		name += "-new"
+		if left, err := a.Sets.Read(name); err != nil {
+			return err
+		} else if left != nil {
+			if err := a.Sets.Destroy(name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.Sets.Create(name, want.Family == rules.IPv6); err != nil {
+		return err
+	}
+	if err := a.Sets.Add(name, planned); err != nil {
+		return err
+	}
+	if found != nil {
+		if err := a.Sets.Swap(name, want.Name); err != nil {
+			return err
+		}
+		if err := a.Sets.Destroy(name); err != nil {
+			return err
+		}
+	}
+	built, err := a.Sets.Read(want.Name)
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	if differences := setDifferences(want, planned, built); len(differences) > 0 {
+		return fmt.Errorf("verify: the kernel does not hold what was set: %s", differences[0].Text)
+	}
+	return nil
+}
 
-// setDifferences says in what a set is not what is planned.
-func setDifferences(want rules.Set, found *savedSet) []string {
-	if found == nil {
-		return []string{fmt.Sprintf("set %s is missing", want.Name)}
+func kind(set rules.Set) string { return ipset.Kind(set.Family == rules.IPv6) }
+
+// setDifferences says in what a set is not what is planned: of members too much and
+// too few, the first.
+func setDifferences(want rules.Set, planned []netip.Prefix, found *ipset.Set) []Difference {
+	var differences []Difference
+	report := func(format string, args ...any) {
+		differences = append(differences, Difference{protocol.TamperedSet, fmt.Sprintf("set "+want.Name+" "+format, args...)})
 	}
-	if found.kind != kind(want) {
-		return []string{fmt.Sprintf("set %s is of type %q", want.Name, found.kind)}
+	switch {
+	case found == nil:
+		report("is missing")
+		return differences
+	case found.Kind != kind(want):
+		report("is of type %q", found.Kind)
+		return differences
+	case found.Odd:
+		report("has strange members, such as exceptions or ones that expire")
 	}
-	var differences []string
-	for _, member := range found.odd {
-		differences = append(differences, fmt.Sprintf("set %s has the strange member %q", want.Name, member))
-	}
-	members, planned := sorted(found.members), sorted(want.Members)
-	for _, member := range members {
-		if _, ok := slices.BinarySearchFunc(planned, member, netip.Prefix.Compare); !ok {
-			differences = append(differences, fmt.Sprintf("set %s has %s too much", want.Name, member))
+	missing, strangers := compare(planned, sorted(found.Members))
+	more := func(members []netip.Prefix) string {
+		if len(members) > 1 {
+			return fmt.Sprintf(" and %d more", len(members)-1)
 		}
+		return ""
 	}
-	for _, member := range planned {
-		if _, ok := slices.BinarySearchFunc(members, member, netip.Prefix.Compare); !ok {
-			differences = append(differences, fmt.Sprintf("set %s lacks %s", want.Name, member))
-		}
+	if len(strangers) > 0 {
+		report("has %s%s too much", strangers[0], more(strangers))
+	}
+	if len(missing) > 0 {
+		report("lacks %s%s", missing[0], more(missing))
 	}
 	return differences
 }
 
-// setScript builds a set beside the one in use and exchanges them in one step, so
-// that no packet meets a half-filled set. A set of a wrong type cannot be
-// exchanged; it is removed, which the kernel refuses while a rule uses it.
-func setScript(want rules.Set, found map[string]*savedSet) string {
-	var script strings.Builder
-	fill := func(name string) {
-		fmt.Fprintf(&script, "create %s %s maxelem %d\n", name, kind(want), maxMembers)
-		for _, member := range sorted(want.Members) {
-			fmt.Fprintf(&script, "add %s %s\n", name, member)
+// compare tells what of the planned members is missing and what is there that was not
+// planned. Both are sorted.
+func compare(planned, found []netip.Prefix) (missing, strangers []netip.Prefix) {
+	for len(planned) > 0 && len(found) > 0 {
+		switch order := ascending(planned[0], found[0]); {
+		case order == 0:
+			planned, found = planned[1:], found[1:]
+		case order < 0:
+			missing, planned = append(missing, planned[0]), planned[1:]
+		default:
+			strangers, found = append(strangers, found[0]), found[1:]
 		}
 	}
-	live, beside := found[want.Name], want.Name+"-new"
-	if found[beside] != nil {
-		fmt.Fprintf(&script, "destroy %s\n", beside)
-	}
-	if live != nil && live.kind != kind(want) {
-		fmt.Fprintf(&script, "destroy %s\n", want.Name)
-		live = nil
-	}
-	if live == nil {
-		fill(want.Name) // no rule can use it yet
-		return script.String()
-	}
-	fill(beside)
-	fmt.Fprintf(&script, "swap %s %s\ndestroy %s\n", beside, want.Name, beside)
-	return script.String()
+	return append(missing, planned...), append(strangers, found...)
 }
 
+// sorted returns them sorted and each once, themselves if they are.
 func sorted(prefixes []netip.Prefix) []netip.Prefix {
-	return slices.Compact(slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare))
+	for i := 1; i < len(prefixes); i++ {
+		if ascending(prefixes[i-1], prefixes[i]) >= 0 {
+			return slices.Compact(slices.SortedFunc(slices.Values(prefixes), ascending))
+		}
+	}
+	return prefixes
+}
+
+// ascending orders prefixes in canonical form, for which it is netip.Prefix.Compare in
+// a fifth of the time.
+func ascending(a, b netip.Prefix) int {
+	if order := a.Addr().Compare(b.Addr()); order != 0 {
+		return order
+	}
+	return cmp.Compare(a.Bits(), b.Bits())
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package apply
 
 import (
@@ -21,19 +23,22 @@ func guardTransaction(found *listing) string {
 		if found == nil {
 			fmt.Fprintf(&body, "-F %s\n", builtin)
 		}
-		if found == nil || !found.guarded(builtin) {
+		if found == nil || !found.guards(builtin) {
 			fmt.Fprintf(&body, "-I %s 1 %s\n", builtin, guard().Spec())
 		}
 	}
 	return transaction(body.String())
 }
 
-// tableTransaction brings a whole table in behind the guard. Foreign rules of the
-// built-in chains stay, if they could be read, but behind ours.
-func tableTransaction(want rules.Table, found *listing) string {
+// tableTransaction brings a whole table in. Foreign rules of the built-in chains stay,
+// if they could be read, but behind ours. The guard among the rules keeps its place at
+// their head, unless nftables' own guard stands: then it goes.
+func tableTransaction(want rules.Table, found *listing, guarded bool) string {
 	var body strings.Builder
 	for _, hook := range want.Hooks {
-		fmt.Fprintf(&body, ":%s DROP [0:0]\n", hook.Builtin)
+		if found == nil || found.policies[hook.Builtin] != "DROP" { // to set what is set costs the kernel a pause
+			fmt.Fprintf(&body, ":%s DROP [0:0]\n", hook.Builtin)
+		}
 	}
 	for _, chain := range want.Chains {
 		fmt.Fprintf(&body, ":%s - [0:0]\n", chain.Name) // empties it too
@@ -44,21 +49,30 @@ func tableTransaction(want rules.Table, found *listing) string {
 		}
 	}
 	for _, hook := range want.Hooks {
-		for range found.count(hook.Builtin, hook.Jump) {
-			fmt.Fprintf(&body, "-D %s %s\n", hook.Builtin, hook.Jump.Spec())
+		first := 2
+		if guarded {
+			first = 1
+			remove(&body, hook.Builtin, guard(), found)
 		}
-		fmt.Fprintf(&body, "-I %s 2 %s\n", hook.Builtin, hook.Jump.Spec())
+		for i, rule := range hook.Rules {
+			remove(&body, hook.Builtin, rule, found)
+			fmt.Fprintf(&body, "-I %s %d %s\n", hook.Builtin, first+i, rule.Spec())
+		}
 	}
 	return transaction(body.String())
+}
+
+func remove(body *strings.Builder, chain string, rule rules.Rule, found *listing) {
+	for range found.count(chain, rule) {
+		fmt.Fprintf(body, "-D %s %s\n", chain, rule.Spec())
+	}
 }
 
 // liftTransaction takes every guard away.
 func liftTransaction(found *listing) string {
 	var body strings.Builder
 	for _, builtin := range builtins() {
-		for range found.count(builtin, guard()) {
-			fmt.Fprintf(&body, "-D %s %s\n", builtin, guard().Spec())
-		}
+		remove(&body, builtin, guard(), found)
 	}
 	return transaction(body.String())
 }

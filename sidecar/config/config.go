@@ -157,6 +157,8 @@ func (c *Config) Validate() error {
 			}
 			if list.field == "peers" && prefix.IsValid() && prefix.Bits() == 0 {
 				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds every address, nothing would be denied", prefix)
+			} else if list.field == "peers" && slices.ContainsFunc(special(), prefix.Overlaps) {
+				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds loopback, link-local or multicast addresses, which are nobody's", prefix)
 			}
 		}
 	}
@@ -192,6 +194,16 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("%s", strings.Join(problems, "; "))
 	}
 	return nil
+}
+
+// special are addresses that mean something else for each host, or more than one
+// host (RFC 6890, RFC 5771).
+func special() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+		netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+		netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+	}
 }
 
 func sortedPrefixes(prefixes []netip.Prefix) []netip.Prefix {

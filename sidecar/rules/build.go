@@ -17,6 +17,8 @@ type Pod struct {
 	Gateways []netip.Addr
 	// IPv6 says whether the kernel has IPv6 at all.
 	IPv6 bool
+	// Log says whether the kernel can tell of packets that are dropped (NFLOG).
+	Log bool
 }
 
 // Build makes the plan. A family in which the pod has no address of its tenant's
@@ -36,6 +38,8 @@ func Build(c *config.Config, pod Pod) (Plan, error) {
 			config:    c,
 			addresses: family.addresses(pod.Addresses),
 			gateways:  family.addresses(pod.Gateways),
+			peers:     family.prefixes(c.Peers),
+			log:       pod.Log,
 		}
 		member, err := tables.member()
 		if err != nil {
@@ -57,6 +61,8 @@ type builder struct {
 	config    *config.Config
 	addresses []netip.Addr
 	gateways  []netip.Addr
+	peers     []netip.Prefix
+	log       bool
 }
 
 // member says whether the pod has an address of its tenant's in this family.
@@ -80,24 +86,24 @@ func (b builder) member() (bool, error) {
 func (b builder) table(open bool) Table {
 	table := Table{
 		Family: b.family,
-		Peers: Set{
-			Name:    fmt.Sprintf("bulkhead-peers-%d", int(b.family)),
-			Family:  b.family,
-			Members: b.family.prefixes(b.config.Peers),
-		},
+		Peers:  Set{Name: b.setName(), Family: b.family, Members: b.peers},
 		Hooks: []Hook{
-			{"INPUT", Rule{Target: "-g " + input, Intent: "L7: every packet in, before any other rule"}},
-			{"OUTPUT", Rule{Target: "-g " + output, Intent: "L7: every packet out, before any other rule"}},
-			{"FORWARD", Rule{Target: "-g " + forward, Intent: "L7 P12: every packet through, before any other rule"}},
+			{"INPUT", []Rule{{Target: "-g " + input, Intent: "L7: every packet in, before any other rule"}}},
+			{"OUTPUT", []Rule{{Target: "-g " + output, Intent: "L7: every packet out, before any other rule"}}},
+			{"FORWARD", []Rule{{Target: "-g " + forward, Intent: "L7 P12: every packet through, before any other rule"}}},
 		},
+		Chains: b.closed(),
 	}
 	if open {
 		table.Chains = b.open()
-	} else {
-		table.Chains = b.closed()
+		table.Hooks[0].Rules = append(b.shortcut("-s", "-d", "src"), table.Hooks[0].Rules...)
+		table.Hooks[1].Rules = append(b.shortcut("-d", "-s", "dst"), table.Hooks[1].Rules...)
 	}
+	table.Chains = append(table.Chains, b.ends(table.Chains)...)
 	return table
 }
+
+func (b builder) setName() string { return fmt.Sprintf("bulkhead-peers-%d", int(b.family)) }
 
 // global leaves out the addresses that every interface has.
 func global(addrs []netip.Addr) []netip.Addr {

@@ -35,6 +35,7 @@ func dualStack() Pod {
 		Addresses: addresses("172.16.1.7", "fd00:1::7", "fe80::7"),
 		Gateways:  addresses("172.16.1.1", "fe80::1"),
 		IPv6:      true,
+		Log:       true,
 	}
 }
 
@@ -73,6 +74,12 @@ func TestBuildGolden(t *testing.T) {
 		},
 		"no-probes": {
 			config: func(c *config.Config) { c.Probes = nil },
+		},
+		"kernel-without-log": {
+			pod: func(p *Pod) { p.Log = false },
+		},
+		"nodes-among-peers": {
+			config: func(c *config.Config) { c.Nodes = prefixes("172.16.1.128/28", "fd01::/64") },
 		},
 		"everything-denied": {
 			config: func(c *config.Config) { c.Denied = prefixes("0.0.0.0/0", "::/0") },

@@ -23,7 +23,6 @@ const (
 // goto: a chain that is emptied ends in the built-in chain's policy, DROP.
 const (
 	accept = "-j ACCEPT"
-	drop   = "-j DROP"
 	judge  = "-g " + to
 )
 
@@ -43,7 +42,7 @@ const (
 // open are the chains of a family that the pod takes part in.
 func (b builder) open() []Chain {
 	return []Chain{
-		{input, append([]Rule{{"-i lo", accept, "P7: loopback is free on lo"}}, b.from(accept, inputNode)...)},
+		{input, append([]Rule{pass("-i lo", accept, "P7: loopback is free on lo")}, b.from(accept, inputNode)...)},
 		{inputNode, b.fromNode(accept)},
 		{output, b.source()},
 		{forward, b.from(judge, forwardNode)},
@@ -57,160 +56,177 @@ func (b builder) open() []Chain {
 func (b builder) closed() []Chain {
 	return []Chain{
 		{input, []Rule{
-			{"-i lo", accept, "P7: loopback is free on lo"},
-			{"", drop, "P5: the pod has no address of its tenant in this family"},
+			pass("-i lo", accept, "P7: loopback is free on lo"),
+			b.drop("", "P5", "the pod has no address of its tenant in this family"),
 		}},
 		{output, []Rule{
-			{"-o lo", accept, "P7: loopback is free on lo"},
-			{"", drop, "P5: the pod has no address of its tenant in this family"},
+			pass("-o lo", accept, "P7: loopback is free on lo"),
+			b.drop("", "P5", "the pod has no address of its tenant in this family"),
 		}},
 		{forward, []Rule{
-			{"", drop, "P5 P12: the pod has no address of its tenant in this family"},
+			b.drop("", "P5 P12", "the pod has no address of its tenant in this family"),
 		}},
 	}
 }
 
 // source pins what the pod sends to its own addresses, on every interface (P10).
 func (b builder) source() []Rule {
-	rules := []Rule{{"-o lo", accept, "P7: loopback is free on lo"}}
+	rules := []Rule{pass("-o lo", accept, "P7: loopback is free on lo")}
 	if b.family == IPv6 {
 		// What IPv6 sends while it has no address yet. DHCP is no such case: it
 		// is the CNI's matter, and done before any container runs.
 		rules = append(rules,
-			Rule{"-s ::/128 -d ff02::1:ff00:0/104 " + b.family.icmp(neighbourSolicit), accept, "P5: duplicate address detection"},
-			Rule{"-d ff02::16/128 " + b.family.icmp(multicastReport), accept, "P5: multicast listener reports, or switches lose neighbour discovery"},
+			pass("-s ::/128 -d ff02::1:ff00:0/104 "+b.family.icmp(neighbourSolicit), accept, "P5: duplicate address detection"),
+			pass("-d ff02::16/128 "+b.family.icmp(multicastReport), accept, "P5: multicast listener reports, or switches lose neighbour discovery"),
 		)
 	}
 	for _, addr := range b.addresses {
-		rules = append(rules, Rule{match("-s", single(addr)), judge, "P3 P4 P10: an address of this pod"})
+		rules = append(rules, pass(match("-s", single(addr)), judge, "P3 P4 P10: an address of this pod"))
 	}
-	return append(rules, Rule{"", drop, "P3 P4 P10: a source that is not this pod"})
+	return append(rules, b.drop("", "P3 P4 P10", "a source that is not this pod"))
 }
 
-// from judges a sender. Gateway and nodes come before the peers: a bridge's
-// gateway lies inside the tenant's range, and what the node masquerades comes from
-// it whoever sent it (S2).
-func (b builder) from(pass, nodeChain string) []Rule {
-	rules := []Rule{
-		{match("-s", b.family.loopback()), drop, "P7: loopback from outside, CVE-2020-8558"},
-		{match("-d", b.family.loopback()), drop, "P7: loopback from outside, CVE-2020-8558"},
-	}
+// from judges a sender. Gateway and nodes come before the peers where they lie
+// among them: a bridge's gateway lies inside the tenant's range, and what the node
+// masquerades comes from it whoever sent it (S2).
+func (b builder) from(accepted, nodeChain string) []Rule {
+	rules := []Rule{b.drop(match("-d", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558")}
 	if b.family == IPv6 {
-		rules = append(rules, b.neighbours(pass)...)
-		rules = append(rules, Rule{match("-s", linkLocal()) + " " + b.family.icmp(multicastQuery), pass, "P5: multicast listener queries"})
+		rules = append(rules, b.neighbours(accepted)...)
 		for _, gateway := range b.gateways {
 			if gateway.IsLinkLocalUnicast() {
-				rules = append(rules, Rule{match("-s", single(gateway)) + " " + b.family.icmp(routerAdvertisement), pass, "P5: the router of this pod"})
+				rules = append(rules, pass(match("-s", single(gateway))+" "+b.family.icmp(routerAdvertisement), accepted, "P5: the router of this pod"))
 			}
 		}
 		rules = append(rules,
-			Rule{b.family.icmp(routerAdvertisement), drop, "P5: routers among the pods, CVE-2020-10749"},
-			Rule{b.family.icmp(redirect), drop, "P5: redirects from pods"},
+			b.drop(b.family.icmp(routerAdvertisement), "P5", "routers among the pods, CVE-2020-10749"),
+			b.drop(b.family.icmp(redirect), "P5", "redirects from pods"),
+			pass(match("-s", linkLocal())+" "+b.family.icmp(multicastQuery), accepted, "P5: multicast listener queries"),
 		)
 	}
-	rules = append(rules, b.metadata("-s", pass)...)
-	for _, node := range slices.Concat(singles(b.gateways), b.family.prefixes(b.config.Nodes)) {
-		rules = append(rules, Rule{match("-s", node), "-g " + nodeChain, "S2: node or gateway, only what probes need"})
-	}
-	return append(rules, b.ranges("-s", "src", pass)...)
-}
-
-// metadata judges the metadata services: dropped, or allowed as the target says.
-func (b builder) metadata(direction, allowed string) []Rule {
-	var rules []Rule
-	for _, service := range b.family.metadata() {
-		rule := Rule{match(direction, service), drop, "P13: metadata service"}
-		if b.config.Egress.Metadata == config.Allow {
-			rule = Rule{rule.Match, allowed, "egress.metadata: allowed"}
-		}
-		rules = append(rules, rule)
-	}
-	return rules
+	rules = append(rules, b.metadata("-s", accepted, b.amongPeers)...)
+	rules = append(rules, b.nodes("-s", nodeChain, b.amongPeers)...)
+	rules = append(rules,
+		b.peer("src", accepted),
+		b.drop(match("-s", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558"),
+	)
+	rules = append(rules, b.metadata("-s", accepted, b.elsewhere)...)
+	rules = append(rules, b.nodes("-s", nodeChain, b.elsewhere)...)
+	return append(rules, b.ranges("-s", accepted)...)
 }
 
 // fromNode judges what comes from a node. Nodes are trusted, but what they
 // masquerade is not.
-func (b builder) fromNode(pass string) []Rule {
+func (b builder) fromNode(accepted string) []Rule {
 	var rules []Rule
 	for _, port := range b.config.Probes {
-		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --dport %d", port), pass, "S2: a probe of the kubelet"})
+		rules = append(rules, pass(fmt.Sprintf("-p tcp -m tcp --dport %d", port), accepted, "S2: a probe of the kubelet"))
 	}
 	for _, kind := range b.family.errors() {
-		rules = append(rules, Rule{b.family.icmp(kind), pass, "S2: the node as router reports an error or the MTU"})
+		rules = append(rules, pass(b.family.icmp(kind), accepted, "S2: the node as router reports an error or the MTU"))
 	}
 	if b.config.Egress.Nodes == config.Allow {
-		rules = append(rules, Rule{"-p tcp -m tcp ! " + opening, pass, "egress.nodes: answers to the pod"})
+		rules = append(rules, pass("-p tcp -m tcp ! "+opening, accepted, "egress.nodes: answers to the pod"))
 	}
-	return append(rules, Rule{"", drop, "S2: NodePort or masqueraded traffic"})
+	return append(rules, b.drop("", "S2", "NodePort or masqueraded traffic"))
 }
 
 // to judges a receiver. Encapsulation is dropped whoever it is for: a node also
 // answers at addresses that no list names, such as the gateway of another node's
 // bridge inside the tenant's own range, and unpacks what is sent there (P6).
 func (b builder) to() []Rule {
-	rules := []Rule{
-		{match("-d", b.family.loopback()), drop, "P7: loopback of somebody else, CVE-2020-8558"},
-	}
+	var rules []Rule
 	if b.family == IPv6 {
 		rules = append(rules, b.neighbours(accept)...)
 	}
-	rules = append(rules, b.metadata("-d", accept)...)
-	rules = append(rules, Rule{"-p udp -m multiport --dports 4789,8472,6081", drop, "P6: VXLAN or Geneve for a node to unpack"})
+	rules = append(rules, b.drop("-p udp -m multiport --dports 4789,8472,6081", "P6", "VXLAN or Geneve for a node to unpack"))
 	for _, protocol := range []int{4, 41, 47} {
-		rules = append(rules, Rule{fmt.Sprintf("-p %d", protocol), drop, "P6: a tunnel (IPIP, 6in4, GRE) for a node to unpack"})
+		rules = append(rules, b.drop(fmt.Sprintf("-p %d", protocol), "P6", "a tunnel (IPIP, 6in4, GRE) for a node to unpack"))
 	}
-	for _, gateway := range singles(b.gateways) {
-		rules = append(rules, Rule{match("-d", gateway), "-g " + toNode, "S2: gateway, only answers to probes"})
-	}
+	rules = append(rules, b.metadata("-d", accept, b.amongPeers)...)
+	rules = append(rules, b.nodes("-d", toNode, b.amongPeers)...)
+	rules = append(rules,
+		b.peer("dst", accept),
+		b.drop(match("-d", b.family.loopback()), "P7", "loopback of somebody else, CVE-2020-8558"),
+	)
+	rules = append(rules, b.metadata("-d", accept, b.elsewhere)...)
+	rules = append(rules, b.nodes("-d", toNode, b.elsewhere)...)
 	for _, group := range b.family.groups() {
-		rules = append(rules, Rule{match("-d", group), drop, "P9: multicast or broadcast reaches whoever listens"})
+		rules = append(rules, b.drop(match("-d", group), "P9", "multicast or broadcast reaches whoever listens"))
 	}
-	return append(rules, b.ranges("-d", "dst", accept)...)
+	return append(rules, b.ranges("-d", accept)...)
 }
 
 // toNode judges what goes to a node.
 func (b builder) toNode() []Rule {
 	if b.config.Egress.Nodes == config.Allow {
-		return []Rule{{"", accept, "egress.nodes: allowed"}}
+		return []Rule{pass("", accept, "egress.nodes: allowed")}
 	}
 	var rules []Rule
 	for _, port := range b.config.Probes {
-		rules = append(rules, Rule{fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), accept, "S2: an answer to a probe"})
+		rules = append(rules, pass(fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), accept, "S2: an answer to a probe"))
 	}
-	return append(rules, Rule{"", drop, "S2 P6: the node itself"})
+	return append(rules, b.drop("", "S2 P6", "the node itself"))
+}
+
+// metadata judges those metadata services that the filter takes: dropped, or
+// allowed as the target says.
+func (b builder) metadata(direction, allowed string, takes func(netip.Prefix) bool) []Rule {
+	var rules []Rule
+	for _, service := range filtered(b.family.metadata(), takes) {
+		if b.config.Egress.Metadata == config.Allow {
+			rules = append(rules, pass(match(direction, service), allowed, "egress.metadata: allowed"))
+		} else {
+			rules = append(rules, b.drop(match(direction, service), "P13", "metadata service"))
+		}
+	}
+	return rules
+}
+
+// nodes sends what comes from or goes to a gateway or node that the filter takes to
+// a chain of its own.
+func (b builder) nodes(direction, chain string, takes func(netip.Prefix) bool) []Rule {
+	var rules []Rule
+	for _, node := range filtered(b.nodePrefixes(), takes) {
+		rules = append(rules, pass(match(direction, node), "-g "+chain, "S2: node or gateway, only what probes need"))
+	}
+	return rules
+}
+
+func (b builder) nodePrefixes() []netip.Prefix {
+	return slices.Concat(singles(b.gateways), b.family.prefixes(b.config.Nodes))
 }
 
 // neighbours lets neighbour discovery pass; it carries nobody's data and without
 // it there is no IPv6.
-func (b builder) neighbours(pass string) []Rule {
+func (b builder) neighbours(accepted string) []Rule {
 	return []Rule{
-		{b.family.icmp(neighbourSolicit), pass, "P5: neighbour discovery"},
-		{b.family.icmp(neighbourAdvert), pass, "P5: neighbour discovery"},
+		pass(b.family.icmp(neighbourSolicit), accepted, "P5: neighbour discovery"),
+		pass(b.family.icmp(neighbourAdvert), accepted, "P5: neighbour discovery"),
 	}
 }
 
-// ranges judges the other side's address, "-s" and "src" or "-d" and "dst".
-func (b builder) ranges(flag, side, pass string) []Rule {
+// peer is the look-up in the peer set, of "src" or "dst".
+func (b builder) peer(side, accepted string) Rule {
+	return pass("-m set --match-set "+b.setName()+" "+side, accepted, "P1 P8: a pod of the same tenant, at every packet")
+}
+
+// ranges judges the other side's address, "-s" or "-d", if it is no peer's.
+func (b builder) ranges(flag, accepted string) []Rule {
 	var rules []Rule
 	if b.family == IPv6 {
-		rules = append(rules, Rule{match(flag, linkLocal()), drop, "P5: any neighbour, of whatever tenant"})
-	}
-	rules = append(rules, Rule{fmt.Sprintf("-m set --match-set bulkhead-peers-%d %s", b.family, side), pass, "P1 P8: a pod of the same tenant, at every packet"})
-	if flag == "-d" {
-		for _, node := range b.family.prefixes(b.config.Nodes) {
-			rules = append(rules, Rule{match(flag, node), "-g " + toNode, "S2: node, only answers to probes"})
-		}
+		rules = append(rules, b.drop(match(flag, linkLocal()), "P5", "any neighbour, of whatever tenant"))
 	}
 	for _, denied := range b.family.prefixes(b.config.Denied) {
-		rules = append(rules, Rule{match(flag, denied), drop, "P1 P9: another tenant, by the address alone"})
+		rules = append(rules, b.drop(match(flag, denied), "P1 P9", "another tenant, by the address alone"))
 	}
 	if b.config.Egress.External == config.Allow {
-		return append(rules, Rule{"", pass, "egress.external: allowed"})
+		return append(rules, pass("", accepted, "egress.external: allowed"))
 	}
 	for _, system := range b.family.prefixes(b.config.System) {
-		rules = append(rules, Rule{match(flag, system), pass, "egress.external: the cluster itself"})
+		rules = append(rules, pass(match(flag, system), accepted, "egress.external: the cluster itself"))
 	}
-	return append(rules, Rule{"", drop, "egress.external: denied"})
+	return append(rules, b.drop("", "egress.external", "denied"))
 }
 
 // match is empty for a range of all addresses, as iptables prints it.

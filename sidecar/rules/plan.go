@@ -8,8 +8,11 @@
 //	OUTPUT   lo | is the source the pod's own | TO
 //	FORWARD  who sends it: the same rules as INPUT | TO
 //	TO       who receives it: node, peer, denied, outside
+//	DROP-*   one for each reason: log at a bounded rate, drop
 //
-// so that forwarded traffic is held to the very same rules. Nothing is stateful:
+// so that forwarded traffic is held to the very same rules. What a pod mostly does,
+// to talk to its peers, is one rule in INPUT and OUTPUT in front of them all: each
+// rule on a packet's way costs as much as the look-up's half. Nothing is stateful:
 // every packet is judged by its addresses alone, whatever its protocol (THREATS.md
 // P8, P9), and a peer costs one look-up in a hash set, however large the set is.
 // What is denied are plain rules; the set can only let in, so an emptied set
@@ -40,6 +43,24 @@ type Table struct {
 	Chains []Chain
 }
 
+// Place is where a rule stands: its number in a chain, from 0.
+type Place struct {
+	Chain  string
+	Number int
+}
+
+// Drops are the rules that send packets to their end, and where to read of each how
+// many.
+func (t Table) Drops(yield func(Place, Rule) bool) {
+	for _, chain := range t.Chains {
+		for i, rule := range chain.Rules {
+			if rule.Reason != "" && !yield(Place{chain.Name, i}, rule) {
+				return
+			}
+		}
+	}
+}
+
 // Set is an ipset of type hash:net.
 type Set struct {
 	Name    string
@@ -47,11 +68,11 @@ type Set struct {
 	Members []netip.Prefix
 }
 
-// Hook is the jump at position 1 of a built-in chain: a goto, so that foreign
-// rules behind it are never met.
+// Hook is what a built-in chain begins with. The last of its rules is a goto for
+// every packet, so that foreign rules behind it are never met.
 type Hook struct {
 	Builtin string
-	Jump    Rule
+	Rules   []Rule
 }
 
 // Chain is a chain of Bulkhead's own.
@@ -70,6 +91,10 @@ type Rule struct {
 	// answers to or the field of the configuration it follows. It is the
 	// rule's comment in the kernel.
 	Intent string
+	// Reason is the threat's id or the configuration's field for which the
+	// rule sends packets to their end; empty in a rule that passes them, and in
+	// the chain that ends them, where they would be counted again.
+	Reason string
 }
 
 // Spec is the rule as iptables' arguments, without its chain.
@@ -90,7 +115,10 @@ func (p Plan) String() string {
 			fmt.Fprintf(&b, "  set %s: %s\n", table.Peers.Name, member)
 		}
 		for _, hook := range table.Hooks {
-			fmt.Fprintf(&b, "\n  %s (policy DROP)\n%s", hook.Builtin, hook.Jump.line())
+			fmt.Fprintf(&b, "\n  %s (policy DROP)\n", hook.Builtin)
+			for _, rule := range hook.Rules {
+				b.WriteString(rule.line())
+			}
 		}
 		for _, chain := range table.Chains {
 			fmt.Fprintf(&b, "\n  %s\n", chain.Name)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package run
 
 import (
@@ -13,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
@@ -24,20 +28,36 @@ type enforcer struct {
 	err     error
 	takes   time.Duration
 	ensured int
+	audited int
 	guarded int
 }
 
-func (e *enforcer) Ensure(ctx context.Context, _ rules.Plan) ([]string, error) {
+func (e *enforcer) Ensure(ctx context.Context, _ rules.Plan) (apply.Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	time.Sleep(e.takes)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return apply.Report{}, ctx.Err()
 	}
 	e.ensured++
-	differ := e.differ
+	report := apply.Report{Whole: e.takes}
+	for _, text := range e.differ {
+		report.Differences = append(report.Differences, apply.Difference{Kind: protocol.TamperedJump, Text: text})
+	}
 	e.differ = nil
-	return differ, e.err
+	return report, e.err
+}
+
+func (e *enforcer) Audit(ctx context.Context, plan rules.Plan) (apply.Report, error) {
+	report, err := e.Ensure(ctx, plan)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.audited++
+	return report, err
+}
+
+func (e *enforcer) Dropped() ([]protocol.Drops, error) {
+	return []protocol.Drops{{Direction: protocol.In, Reason: "P1", Packets: 3}}, nil
 }
 
 func (e *enforcer) Guard(context.Context) error {
@@ -67,6 +87,11 @@ type bench struct {
 	pod      rules.Pod
 	changes  chan struct{}
 	log      bytes.Buffer
+	records  []protocol.Record
+}
+
+func (b *bench) Report(_ context.Context, record protocol.Record) {
+	b.records = append(b.records, record)
 }
 
 func newBench() *bench {
@@ -86,7 +111,9 @@ func newBench() *bench {
 		Changes:  b.changes,
 		Interval: 5 * time.Second,
 		Retry:    time.Second,
+		Count:    10 * time.Second,
 		Log:      slog.New(slog.NewJSONHandler(&b.log, nil)),
+		Reporter: b,
 	}
 	return b
 }
@@ -141,6 +168,10 @@ func TestWatchRepairsAtOnce(t *testing.T) {
 		if last["tamperings"] != 2.0 || last["tenant"] != "alice" || last["level"] != "WARN" || last["differences"] == nil {
 			t.Errorf("tampering logged as %v", last)
 		}
+		if len(b.records) != 2 || b.records[1].Tampering == nil || b.records[1].Tampering.Kind != protocol.TamperedJump ||
+			b.records[1].Tampering.Detail != "IPv4 INPUT begins with nothing" {
+			t.Errorf("reported %+v", b.records)
+		}
 	})
 }
 
@@ -153,6 +184,12 @@ func TestWatchLooksByTheClock(t *testing.T) {
 		synctest.Wait()
 		if looked, _ := b.enforcer.calls(); looked != before+3 {
 			t.Errorf("looked %d times in three intervals", looked-before)
+		}
+		if b.enforcer.audited != 4 {
+			t.Errorf("%d audits, with the first", b.enforcer.audited)
+		}
+		if len(b.records) != 1 || b.records[0].Drops == nil || b.records[0].Drops.Packets != 3 {
+			t.Errorf("reported %+v, want what was dropped, once in ten seconds", b.records)
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
@@ -197,8 +234,61 @@ func TestWatchRetriesSoon(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(b.log.String(), "kernel is out of memory") {
+		if !strings.Contains(b.log.String(), "kernel is out of memory") || !strings.Contains(b.log.String(), "in force again") {
 			t.Errorf("not logged: %s", &b.log)
+		}
+		if len(b.records) != 1 || b.records[0].Failure == nil || b.records[0].Failure.Detail != "apply the rules: kernel is out of memory" {
+			t.Errorf("reported %+v", b.records)
+		}
+	})
+}
+
+// TestTamperingThatFailsToBeRepaired holds that it is counted when it is repaired at
+// last, with what was found first and all the time it took.
+func TestTamperingThatFailsToBeRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		stop := b.watch(t)
+		b.enforcer.will([]string{"IPv4 INPUT begins with nothing"}, errors.New("the lock is held"), time.Millisecond)
+		b.changes <- struct{}{}
+		time.Sleep(b.Retry / 2)
+		b.enforcer.will([]string{"the guard stands"}, errors.New("the lock is held"), time.Millisecond)
+		time.Sleep(b.Retry)
+		b.enforcer.will([]string{"the guard stands"}, nil, time.Millisecond)
+		time.Sleep(b.Retry)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		var failures int
+		var repaired *protocol.Tampering
+		for _, record := range b.records {
+			if record.Failure != nil {
+				failures++
+			} else if record.Tampering != nil {
+				repaired = record.Tampering
+			}
+		}
+		if failures != 1 || repaired == nil || repaired.Detail != "IPv4 INPUT begins with nothing" || repaired.Whole < 2*b.Retry {
+			t.Errorf("%d failures, repaired %+v", failures, repaired)
+		}
+	})
+}
+
+// TestLooksAreNotDear holds that the clock waits longer where a look takes long.
+func TestLooksAreNotDear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.enforcer.will(nil, nil, time.Second)
+		stop := b.watch(t)
+		time.Sleep(time.Minute)
+		before, _ := b.enforcer.calls()
+		time.Sleep(leisure * time.Second)
+		synctest.Wait()
+		if after, _ := b.enforcer.calls(); after > before+1 {
+			t.Errorf("looked %d times for a second each in %d seconds", after-before, leisure)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
 		}
 	})
 }
