@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/image"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 	corev1 "k8s.io/api/core/v1"
@@ -138,7 +140,7 @@ func (r *run) waitRestarted(ctx context.Context, before *corev1.Pod) error {
 // waitAdmitted waits until a good pod is admitted.
 func (r *run) waitAdmitted(ctx context.Context) error {
 	return r.Wait(ctx, "a good pod to be admitted", deadline, func(ctx context.Context) error {
-		_, err := r.stream.try(ctx, named(ordinary(alice)))
+		_, err := r.stream.try(ctx, ordinary(alice))
 		return err
 	})
 }
@@ -211,8 +213,16 @@ func (r *run) serial(ctx context.Context, pod *corev1.Pod) (string, error) {
 	return client.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 }
 
+// restartAPIServer ends the API server as a crash does and starts it again. From its first answer on it must ask what
+// it asked before.
 func (r *run) restartAPIServer(ctx context.Context) error {
-	if err := r.RestartAPIServer(ctx); err != nil {
+	if err := r.StopComponent(ctx, cluster.APIServer, syscall.SIGKILL); err != nil {
+		return err
+	}
+	if err := r.StartComponent(cluster.APIServer); err != nil {
+		return err
+	}
+	if err := r.WaitAPIServer(ctx); err != nil {
 		return err
 	}
 	return r.waitAdmitted(ctx)
@@ -290,7 +300,7 @@ func (r *run) withoutWebhooks(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := r.stream.try(ctx, named(ordinary(metav1.NamespaceDefault)))
+	_, err := r.stream.try(ctx, ordinary(metav1.NamespaceDefault))
 	return err
 }
 
@@ -311,15 +321,11 @@ func (r *run) upgrade(ctx context.Context) error {
 
 // startPod creates a pod for real, and waits until it runs.
 func (r *run) startPod(ctx context.Context, namespace string) (*corev1.Pod, error) {
-	pod := named(ordinary(namespace))
+	pod := ordinary(namespace)
+	pod.Name = "for-real"
 	pod.Spec.Containers[0].Image = image.PauseName
 	if _, err := r.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
 		return nil, err
 	}
 	return r.WaitPodReady(ctx, namespace, pod.Name)
-}
-
-func named(pod *corev1.Pod) *corev1.Pod {
-	pod.Name = "trial"
-	return pod
 }

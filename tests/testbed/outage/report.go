@@ -43,7 +43,7 @@ func (r *Report) add(p phase, c counts, took time.Duration) {
 	}
 	for outcome, n := range c.Bad {
 		if outcome == Admitted || outcome == Unguarded || outcome == Lost {
-			problem("%d bad pods: %s", n, outcome)
+			problem("%d bad pods: %s: %s", n, outcome, c.Errors[outcome])
 		}
 	}
 	if len(c.Good) == 0 || len(c.Bad) == 0 {

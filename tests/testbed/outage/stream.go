@@ -17,6 +17,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
+// good is the name of good pods.
+const good = "good"
+
 // pause is what a tenant waits between two pods.
 const pause = 30 * time.Millisecond
 
@@ -46,7 +49,7 @@ type stream struct {
 type counts struct {
 	stream    *stream
 	Good, Bad map[Outcome]int
-	// Errors are examples, one for each outcome of good pods.
+	// Errors are examples, one for each outcome.
 	Errors map[Outcome]string
 	// Silent is the time from the first pod to the last that no webhook answered for.
 	Silent      time.Duration
@@ -67,21 +70,10 @@ func startStream(ctx context.Context, c *cluster.Cluster) (*stream, error) {
 	}
 	s := &stream{client: client}
 	s.counts = newCounts(s)
-	for name, pod := range map[string]struct {
-		*corev1.Pod
-		good bool
-	}{
-		"good":     {ordinary(alice), true},
-		"attack":   {attack(alice), false},
-		"disguise": {unconfined(alice), false},
-	} {
-		pod.Name = name
+	for _, pod := range []*corev1.Pod{ordinary(alice), attack(alice), unconfined(alice)} {
 		s.senders.Go(func() {
-			for ctx.Err() == nil {
-				s.send(ctx, pod.Pod, pod.good)
-				if sleep(ctx, pause) != nil {
-					return
-				}
+			for sleep(ctx, pause) == nil {
+				s.send(ctx, pod)
 			}
 		})
 	}
@@ -108,7 +100,7 @@ func (c *counts) close() counts {
 }
 
 // send creates a pod for a trial. It counts for the phase in which it was sent.
-func (s *stream) send(ctx context.Context, pod *corev1.Pod, good bool) {
+func (s *stream) send(ctx context.Context, pod *corev1.Pod) {
 	s.mu.Lock()
 	counts := s.counts
 	s.mu.Unlock()
@@ -125,12 +117,11 @@ func (s *stream) send(ctx context.Context, pod *corev1.Pod, good bool) {
 		}
 		counts.Silent = time.Since(counts.silentSince)
 	}
-	if !good {
-		counts.Bad[outcome]++
-		return
+	to := counts.Bad
+	if pod.Name == good {
+		to = counts.Good
 	}
-	counts.Good[outcome]++
-	if err != nil && counts.Errors[outcome] == "" {
+	if to[outcome]++; err != nil && counts.Errors[outcome] == "" {
 		counts.Errors[outcome] = err.Error()
 	}
 }
@@ -158,9 +149,10 @@ func outcomeOf(created *corev1.Pod, err error) Outcome {
 	return Lost
 }
 
+// ordinary is a good pod.
 func ordinary(namespace string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: good},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "registry.local/none"}}},
 	}
 }
@@ -168,6 +160,7 @@ func ordinary(namespace string) *corev1.Pod {
 // attack is experiment 8's pod: the policy in the API server knows it, and so does the webhook.
 func attack(namespace string) *corev1.Pod {
 	pod := ordinary(namespace)
+	pod.Name = "attack"
 	pod.Spec.HostPID = true
 	pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 	return pod
@@ -176,13 +169,13 @@ func attack(namespace string) *corev1.Pod {
 // unconfined is a pod that is the webhook's alone to refuse.
 func unconfined(namespace string) *corev1.Pod {
 	pod := ordinary(namespace)
+	pod.Name = "unconfined"
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}}
 	return pod
 }
 
 // refusedBy fails unless a pod is refused with these words.
 func (s *stream) refusedBy(ctx context.Context, pod *corev1.Pod, words string) error {
-	pod.Name = "trial"
 	_, err := s.try(ctx, pod)
 	if err == nil {
 		return fmt.Errorf("a pod was admitted that must be refused with %q", words)
