@@ -13,7 +13,7 @@ import (
 // TestPodsAreRestricted: Bulkhead's own pods meet the level restricted of the Pod
 // Security Standards by its own rules.
 func TestPodsAreRestricted(t *testing.T) {
-	engine, err := rego.New(t.Context())
+	engine, err := rego.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

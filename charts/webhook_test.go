@@ -55,7 +55,7 @@ func newWebhook(t testing.TB, config *configv1alpha1.BulkheadConfiguration, obje
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := rego.New(t.Context())
+	engine, err := rego.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

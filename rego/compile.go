@@ -26,15 +26,23 @@ func load(files fs.FS) (map[string]*ast.Module, error) {
 		if err != nil {
 			return err
 		}
-		parsed[path], err = ast.ParseModuleWithOpts(path, string(source), ast.ParserOptions{
-			ProcessAnnotation: true,
-			RegoVersion:       ast.RegoV1,
-			Capabilities:      capabilities(),
-		})
+		parsed[path], err = parse(path, string(source))
 		errs = append(errs, err)
 		return nil
 	})
 	return parsed, errors.Join(append(errs, err)...)
+}
+
+func parse(path, source string) (*ast.Module, error) {
+	module, err := ast.ParseModuleWithOpts(path, source, ast.ParserOptions{
+		ProcessAnnotation: true,
+		RegoVersion:       ast.RegoV1,
+		Capabilities:      capabilities(),
+	})
+	if err == nil && module == nil {
+		err = fmt.Errorf("%s: is empty", path)
+	}
+	return module, err
 }
 
 // compile compiles the modules strictly, and holds every reference to the input
@@ -46,7 +54,7 @@ func compile(modules map[string]*ast.Module, schema []byte) (*ast.Compiler, erro
 	}
 	schemas := ast.NewSchemaSet()
 	schemas.Put(ast.SchemaRootRef, decoded)
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities()).WithSchemas(schemas)
+	compiler := ast.NewCompiler().SetErrorLimit(0).WithStrict(true).WithCapabilities(capabilities()).WithSchemas(schemas)
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, compiler.Errors
 	}

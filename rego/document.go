@@ -49,7 +49,7 @@ func documentOf(request Request) string {
 
 // document builds the query's input for the selected rules, or says all that is
 // wrong with it.
-func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
+func (in Input) document(shape *shape, rules *ast.Term, whole bool) (ast.Value, error) {
 	d := &document{shape: shape, fields: [][2]*ast.Term{
 		field("rules", rules),
 		field("request", in.Request.term()),
@@ -72,6 +72,9 @@ func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 	name := documentOf(in.Request)
 	object := d.decode(name, in.Object)
 	d.add(name, object)
+	if whole {
+		d.add("whole", object)
+	}
 	if name != "object" {
 		return d.value()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -20,20 +21,29 @@ type Engine struct {
 	rules      []Rule
 	selections *selections
 	shape      *shape
-	query      opa.PreparedEvalQuery
+	// whole: a custom rule may read input.whole.
+	whole bool
+	query opa.PreparedEvalQuery
 }
 
-// New compiles the embedded rules. The error lists all that is wrong with them.
-func New(ctx context.Context) (*Engine, error) {
-	return newEngine(ctx, files)
+// New compiles the embedded rules, and the custom rules whose sources it is given by
+// file name, if any. The error lists all that is wrong with them.
+func New(ctx context.Context, custom map[string]string) (*Engine, error) {
+	return newEngine(ctx, files, custom)
 }
 
-// newEngine compiles the rules of a file system laid out as this package's folder.
-func newEngine(ctx context.Context, files fs.FS) (*Engine, error) {
+// newEngine compiles the rules of a file system laid out as this package's folder, and
+// custom ones.
+func newEngine(ctx context.Context, files fs.FS, sources map[string]string) (*Engine, error) {
 	modules, err := load(files)
 	if err != nil {
 		return nil, fmt.Errorf("load rules: %w", err)
 	}
+	customs, err := loadCustom(sources)
+	if err != nil {
+		return nil, fmt.Errorf("load custom rules: %w", err)
+	}
+	maps.Copy(modules, customs)
 	rules, err := readRules(modules)
 	if err != nil {
 		return nil, fmt.Errorf("load rules: %w", err)
@@ -60,7 +70,11 @@ func newEngine(ctx context.Context, files fs.FS) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare query: %w", err)
 	}
-	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, query: query}, nil
+	whole := false
+	for path := range customs {
+		whole = whole || readsWhole(compiler.Modules[path])
+	}
+	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, whole: whole, query: query}, nil
 }
 
 // Rules returns all rules, sorted by id.
@@ -83,7 +97,7 @@ func (e *Engine) evaluate(ctx context.Context, in Input) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	document, err := in.document(e.shape, chosen.term)
+	document, err := in.document(e.shape, chosen.term, e.whole && chosen.custom)
 	if err != nil {
 		return Result{}, fmt.Errorf("input: %w", err)
 	}
@@ -100,7 +114,7 @@ func (e *Engine) evaluate(ctx context.Context, in Input) (Result, error) {
 		opa.EvalMetrics(metrics.NoOp()),
 	)
 	if err != nil {
-		return Result{}, errors.Join(context.Cause(ctx), err)
+		return Result{}, errors.Join(context.Cause(ctx), chosen.blame(err))
 	}
 	if len(answer) != 1 || len(answer[0].Expressions) != 1 {
 		return Result{}, errors.New("the entry point is undefined")

@@ -161,10 +161,11 @@ func TestRules(t *testing.T) {
 		Threats:    []string{"D6", "P11"},
 		Level:      Restricted,
 		Since:      "v1.19",
-		since:      19,
 		Overrides:  []string{"pss-seccomp"},
 		Resources:  []string{pods},
 		Operations: []string{Create, Update},
+		file:       "rules/pod_security/restricted_seccomp/restricted_seccomp.rego",
+		since:      19,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)

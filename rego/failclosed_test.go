@@ -130,10 +130,13 @@ func TestNewFails(t *testing.T) {
 		"resource":         {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "resources: [podz]", 1) + "violations contains 1"}), []string{`resource "podz"`}},
 		"unknown metadata": {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always", "allways", 1)}), []string{`unknown field "allways"`}},
 		"operation":        {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "operations: [DELETE]", 1) + "violations contains 1"}), []string{`operation "DELETE"`}},
-		"override":         {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "overrides: [pss-none]", 1) + "violations contains 1"}), []string{"overrides pss-none"}},
+		"override":         {filesWith(t, map[string]string{extraRule: strings.Replace(extraMetadata, "always: true", "overrides: [pss-none]", 1) + "violations contains 1"}), []string{"overrides outside pod_security"}},
+		"no such override": {filesWith(t, map[string]string{"rules/pod_security/extra/extra.rego": strings.NewReplacer(
+			"fw-extra", "pss-extra", "firewall", "pod_security", "always: true", "level: restricted\n#   overrides: [pss-none]",
+		).Replace(extraMetadata) + "violations contains 1"}), []string{"rule pss-extra overrides pss-none, which does not exist"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := newEngine(t.Context(), test.files)
+			_, err := newEngine(t.Context(), test.files, nil)
 			checkError(t, err, test.want...)
 		})
 	}

@@ -57,7 +57,7 @@ func podInput(pod string) Input {
 
 func newTestEngine(t testing.TB, files fs.FS) *Engine {
 	t.Helper()
-	engine, err := newEngine(t.Context(), files)
+	engine, err := newEngine(t.Context(), files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

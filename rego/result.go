@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // Result is the answer to an Input. Its lists are sorted by rule id, field, container
@@ -80,6 +82,20 @@ func (s *selection) result(answer any, standards [questions]standard) (Result, e
 		lists[question] = slices.Compact(list)
 	}
 	return Result{lists[enforce], lists[warn], lists[audit], len(s.rules)}, nil
+}
+
+// blame names the rule in whose module a query failed.
+func (s *selection) blame(err error) error {
+	var failed *topdown.Error
+	if !errors.As(err, &failed) || failed.Location == nil {
+		return err
+	}
+	for _, rule := range s.rules {
+		if rule.file == failed.Location.File {
+			return fmt.Errorf("rule %s: %w", rule.ID, err)
+		}
+	}
+	return err
 }
 
 // violation reads one violation of the rule's set, and the versions of the Pod

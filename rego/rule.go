@@ -31,7 +31,6 @@ type Rule struct {
 	// Since is the first version of Kubernetes whose Pod Security Standards hold the
 	// rule; empty: all. What of the rule changed later, its violations say.
 	Since string `json:"since"`
-	since version
 	// Overrides are the rules that this one replaces at its level.
 	Overrides []string `json:"overrides"`
 	// Resources that the rule judges; by default pods.
@@ -43,6 +42,9 @@ type Rule struct {
 	// Avoid and Prefer are objects, as YAML, that the rule refuses and lets pass.
 	Avoid  string `json:"avoid"`
 	Prefer string `json:"prefer"`
+
+	file  string  // of its module
+	since version // Since
 }
 
 // Link leads to further reading.
@@ -72,6 +74,7 @@ func readRules(modules map[string]*ast.Module) ([]Rule, error) {
 		if other, taken := seen[rule.ID]; taken {
 			errs = append(errs, fmt.Errorf("%s: id %s is taken by %s", path, rule.ID, other))
 		}
+		rule.file = path
 		seen[rule.ID] = path
 		rules = append(rules, rule)
 	}
@@ -89,9 +92,13 @@ func readRules(modules map[string]*ast.Module) ([]Rule, error) {
 	return rules, errors.Join(errs...)
 }
 
-// rulePackage splits data.rules.<category>.<name>.
+// rulePackage splits data.rules.<category>.<name> and data.bulkhead.custom.<name>.
 func rulePackage(path ast.Ref) (category, name string, ok bool) {
-	if len(path) < 2 || path[1].Value.Compare(ast.String("rules")) != 0 {
+	root := ast.String("")
+	if len(path) > 1 {
+		root, _ = path[1].Value.(ast.String)
+	}
+	if root != "rules" && root != "bulkhead" {
 		return "", "", false
 	}
 	if len(path) != 4 {
@@ -136,14 +143,14 @@ func (r Rule) validate(exports bool) error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	prefix, known := map[string]string{"pod_security": "pss-", "firewall": "fw-", "service_path": "svc-"}[r.Category]
+	prefix, known := map[string]string{"pod_security": "pss-", "firewall": "fw-", "service_path": "svc-", custom: "custom-"}[r.Category]
 	require(known, "category %q is unknown", r.Category)
 	id := prefix + strings.ReplaceAll(r.Name, "_", "-")
 	require(r.ID == id, "METADATA: id is %q, not %q", r.ID, id)
 	require(r.Title != "" && r.Description != "", "METADATA: title or description is missing")
 	severities := []string{"critical", "high", "medium", "low"}
 	require(slices.Contains(severities, r.Severity), "METADATA: severity %q is none of %q", r.Severity, severities)
-	require(len(r.Threats) > 0, "METADATA: threat is missing")
+	require(len(r.Threats) > 0 || r.Category == custom, "METADATA: threat is missing")
 	for _, threat := range r.Threats {
 		require(threatID.MatchString(threat), "METADATA: threat %q is not an id of the threat model", threat)
 	}
@@ -156,6 +163,7 @@ func (r Rule) validate(exports bool) error {
 	for _, resource := range r.Resources {
 		require(documentOf(Request{Resource: resource}) != "", "METADATA: resource %q is unknown", resource)
 	}
+	require(len(r.Overrides) == 0 || r.Category == "pod_security", "METADATA: overrides outside pod_security")
 	require(len(r.Operations) > 0, "METADATA: operations is empty")
 	for _, operation := range r.Operations {
 		require(slices.Contains(operations(), operation), "METADATA: operation %q is none of %q", operation, operations())

@@ -75,7 +75,7 @@ spec: {namespaces: [disputed], addressing: {mode: cidr, cidrs: [172.16.6.0/24]},
 `
 
 // The rules take a while to compile.
-var testEngine = sync.OnceValues(func() (*rego.Engine, error) { return rego.New(context.Background()) })
+var testEngine = sync.OnceValues(func() (*rego.Engine, error) { return rego.New(context.Background(), nil) })
 
 func engine(t testing.TB) *rego.Engine {
 	t.Helper()

@@ -31,7 +31,7 @@ func run(ctx context.Context, o *options) error {
 	defer stopWork()
 
 	registry := metrics.NewKubeRegistry()
-	engine, err := rego.New(ctx)
+	engine, err := rego.New(ctx, nil)
 	if err != nil {
 		return failure("prepare the rules: %w", err)
 	}

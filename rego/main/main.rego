@@ -8,5 +8,9 @@
 package main
 
 # METADATA
+# description: Rules of administrators, of category custom, have packages of their own.
+# scope: document
 # entrypoint: true
-ran := {id: data.rules[category][name].violations | some id, [category, name] in input.rules}
+ran[id] := data.rules[category][name].violations if some id, [category, name] in input.rules
+
+ran[id] := data.bulkhead.custom[name].violations if some id, ["custom", name] in input.rules

@@ -19,6 +19,15 @@ test_runs_what_is_asked_for if {
 	})
 }
 
+test_custom_rules if {
+	main.ran == {"custom-x": {"a violation"}, "pss-privileged": set()} with input as asked({
+		"custom-x": ["custom", "x"],
+		"custom-y": ["custom", "y"],
+		"pss-privileged": ["pod_security", "privileged"],
+	})
+		with data.bulkhead.custom.x.violations as {"a violation"}
+}
+
 test_nothing_asked_for if {
 	main.ran == {} with input as asked({})
 }

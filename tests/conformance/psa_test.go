@@ -52,7 +52,7 @@ func newDeciders(t testing.TB) deciders {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compiled, err := rego.New(t.Context())
+	compiled, err := rego.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func threats(t *testing.T) map[string]string {
 
 // TestThreatModelNamesEveryRule holds rules and rows together, both ways.
 func TestThreatModelNamesEveryRule(t *testing.T) {
-	engine, err := rego.New(context.Background())
+	engine, err := rego.New(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func TestRefusalKeepsTheCause(t *testing.T) {
 // TestForbiddenBreaksTheRule: the rules refuse the pod, even where there is no
 // tenant and at the lowest level.
 func TestForbiddenBreaksTheRule(t *testing.T) {
-	engine, err := rego.New(t.Context())
+	engine, err := rego.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func run(ctx context.Context, dir string) error {
 
 // pages returns the text of every page, by file name.
 func pages(ctx context.Context) (map[string]string, error) {
-	engine, err := rego.New(ctx)
+	engine, err := rego.New(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
