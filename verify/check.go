@@ -55,6 +55,9 @@ func (c check) run(ctx context.Context, s *stage) Result {
 	defer cancel()
 	began := time.Now()
 	seen, detail, err := script(ctx, s)
+	if err != nil {
+		seen = "" // nothing was shown
+	}
 	result := Result{
 		ID: c.id, Name: c.name, Threats: c.threats, Expected: expected, Seen: seen, Detail: detail,
 		Seconds: seconds(time.Since(began)),
@@ -99,19 +102,26 @@ type family int
 const (
 	byPackets family = iota
 	byAdmission
+	byBoth
 	mustWork
 )
 
 const unknownRemedy = "nothing was shown, so nothing is proven: see what went wrong above and run it again; --keep leaves the pods for a look"
 
 func (f family) remedy(protected bool) string {
+	const (
+		packets   = "see that cluster.tenantCIDRs and nodeCIDRs of Bulkhead's configuration name all addresses of tenants and nodes (docs/operate.md), and what the sidecars say (kubectl logs POD -c bulkhead-firewall; --keep leaves the pods)"
+		admission = "see that the webhook is asked about the namespace (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml), that the namespace and your user are not exempt in Bulkhead's configuration, and that the tenant's enforcement is enforce"
+	)
 	switch {
 	case !protected:
 		return "something else on this cluster stops the attack (a network policy, rp_filter, pod security): where it is in force this check says nothing of Bulkhead"
 	case f == byAdmission:
-		return "see that the webhook is asked about the namespace (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml), that the namespace and your user are not exempt in Bulkhead's configuration, and that the tenant's enforcement is enforce"
+		return admission
+	case f == byBoth:
+		return "if a pod was admitted, " + admission + "; if not, " + packets
 	case f == mustWork:
 		return "see that the pods' addresses lie in the tenant's ranges (kubectl get tenants -o yaml; kubectl get pods -o wide), and what the sidecar says (kubectl logs POD -c bulkhead-firewall)"
 	}
-	return "see that cluster.tenantCIDRs and nodeCIDRs of Bulkhead's configuration name all addresses of tenants and nodes (docs/operate.md), and what the sidecars say (kubectl logs POD -c bulkhead-firewall; --keep leaves the pods)"
+	return packets
 }

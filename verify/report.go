@@ -110,7 +110,7 @@ func shown(v Verdict) string {
 
 // explain writes the details of the checks with one of these verdicts.
 func (r Report) explain(out io.Writer, title string, verdicts []Verdict) {
-	first := true
+	first, advice := true, ""
 	for _, e := range r.Experiments {
 		if !slices.Contains(verdicts, e.Verdict) {
 			continue
@@ -129,7 +129,13 @@ func (r Report) explain(out io.Writer, title string, verdicts []Verdict) {
 			if seen == "" {
 				seen = "unknown"
 			}
-			fmt.Fprintf(out, "  %s: %s\n    expected %s, seen %s: %s\n    to do: %s\n", e.ID, e.Name, e.Expected, seen, e.Detail, e.Remedy)
+			fmt.Fprintf(out, "  %s: %s\n    expected %s, seen %s: %s\n", e.ID, e.Name, e.Expected, seen, e.Detail)
+			if e.Remedy != advice {
+				fmt.Fprintf(out, "    to do: %s\n", e.Remedy)
+			} else {
+				fmt.Fprint(out, "    to do: as for the one before\n")
+			}
+			advice = e.Remedy
 		}
 	}
 }
