@@ -99,9 +99,13 @@ verify: generate ## fail if generated files or modules are not current
 	git diff --exit-code -- api charts docs/rules
 
 .PHONY: bench
-bench: ## Go benchmarks of the webhook, the rules and the sidecar
+bench: bench-dataplane ## the firewall measured against no rules and the thesis', and Go benchmarks of all parts
 	@mkdir -p out
 	go test -run '^$$' -bench . -benchmem -count 5 ./webhook/... ./rego/... ./sidecar/... | tee out/bench.txt
+
+.PHONY: bench-dataplane
+bench-dataplane: image # out/bench-dataplane.json and .svg, in network namespaces (root; 5 min)
+	@go run ./tests/bench/dataplane
 
 .PHONY: clean
 clean: ## remove out/; the cache stays (make distclean removes it)

@@ -84,14 +84,9 @@ func (n *Namespace) Shell(command string) (string, error) {
 // Wire joins two namespaces by a veth pair, up at both ends.
 func Wire(one *Namespace, oneName string, other *Namespace, otherName string) error {
 	err := one.Do(func() error {
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: oneName}, PeerName: otherName}); err != nil {
-			return err
-		}
-		peer, err := netlink.LinkByName(otherName)
-		if err != nil {
-			return err
-		}
-		if err := netlink.LinkSetNsFd(peer, other.Fd()); err != nil {
+		link := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: otherName, PeerNamespace: netlink.NsFd(other.Fd())}
+		link.Name = oneName
+		if err := netlink.LinkAdd(link); err != nil {
 			return err
 		}
 		return Address(oneName)
