@@ -15,12 +15,12 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
-// TestUpdatesThatWaitForNoWebhook: the API server asks about an update of a pod only
-// if it changes what rules read; labels and finalizers change while no webhook runs.
-func TestUpdatesThatWaitForNoWebhook(t *testing.T) {
+// conditions matches as the API server does with the webhook's matchConditions.
+func conditions(t *testing.T, webhook string) matchconditions.Matcher {
+	t.Helper()
 	var accessors []cel.ExpressionAccessor
 	for _, hook := range one[*admissionv1.ValidatingWebhookConfiguration](t, objects(t, template(t, ""))).Webhooks {
-		if hook.Name == "validate.bulkhead.dev" {
+		if hook.Name == webhook {
 			for _, condition := range hook.MatchConditions {
 				accessors = append(accessors, (*matchconditions.MatchCondition)(&condition))
 			}
@@ -30,8 +30,14 @@ func TestUpdatesThatWaitForNoWebhook(t *testing.T) {
 		t.Fatal("no condition")
 	}
 	compiler := cel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
-	matcher := matchconditions.NewMatcher(compiler.CompileCondition(accessors, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions),
+	return matchconditions.NewMatcher(compiler.CompileCondition(accessors, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions),
 		new(admissionv1.Fail), "webhook", "validating", "bulkhead-webhook")
+}
+
+// TestUpdatesThatWaitForNoWebhook: the API server asks about an update of a pod only
+// if it changes what rules read; labels and finalizers change while no webhook runs.
+func TestUpdatesThatWaitForNoWebhook(t *testing.T) {
+	matcher := conditions(t, "validate.bulkhead.dev")
 	pod := func(change func(*corev1.Pod)) *corev1.Pod {
 		p := readPod(t, "{containers: [{name: a, resources: {limits: {memory: 1Gi}}}]}")
 		change(p)

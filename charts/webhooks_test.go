@@ -71,8 +71,8 @@ func TestWebhooks(t *testing.T) {
 		Values: []string{"bulkhead-system", "cert-manager", "kube-system", "monitoring"},
 	}}}
 	found := hooks(t, "config: {exempt: {namespaces: [monitoring, cert-manager, kube-system]}}")
-	if len(found) != 4 {
-		t.Errorf("%d webhooks, want 4", len(found))
+	if len(found) != 8 {
+		t.Errorf("%d webhooks, want 8", len(found))
 	}
 	for name, want := range map[string]struct {
 		path     string
@@ -95,6 +95,24 @@ func TestWebhooks(t *testing.T) {
 		"bindings.validate.bulkhead.dev": {"/validate", admissionv1.Fail, exempt, []string{
 			"CREATE bindings Namespaced",
 			"CREATE pods/binding Namespaced",
+		}},
+		"templates.validate.bulkhead.dev": {"/validate", admissionv1.Ignore, exempt, []string{
+			"CREATE apps/daemonsets Namespaced", "CREATE apps/deployments Namespaced", "CREATE apps/replicasets Namespaced",
+			"CREATE apps/statefulsets Namespaced", "CREATE batch/cronjobs Namespaced", "CREATE batch/jobs Namespaced",
+			"CREATE podtemplates Namespaced", "CREATE replicationcontrollers Namespaced",
+			"UPDATE apps/daemonsets Namespaced", "UPDATE apps/deployments Namespaced", "UPDATE apps/replicasets Namespaced",
+			"UPDATE apps/statefulsets Namespaced", "UPDATE batch/cronjobs Namespaced", "UPDATE batch/jobs Namespaced",
+			"UPDATE podtemplates Namespaced", "UPDATE replicationcontrollers Namespaced",
+		}},
+		"services.validate.bulkhead.dev": {"/validate", admissionv1.Fail, exempt, []string{
+			"CREATE discovery.k8s.io/endpointslices Namespaced", "CREATE endpoints Namespaced", "CREATE services Namespaced",
+			"UPDATE discovery.k8s.io/endpointslices Namespaced", "UPDATE endpoints Namespaced", "UPDATE services Namespaced",
+		}},
+		"volumes.validate.bulkhead.dev": {"/validate", admissionv1.Fail, nil, []string{
+			"CREATE persistentvolumes Cluster", "UPDATE persistentvolumes Cluster",
+		}},
+		"namespaces.validate.bulkhead.dev": {"/validate", admissionv1.Ignore, exempt, []string{
+			"CREATE namespaces Cluster", "UPDATE namespaces Cluster",
 		}},
 		"tenants.validate.bulkhead.dev": {"/validate", admissionv1.Ignore, nil, []string{
 			"CREATE bulkhead.dev/tenants Cluster",
@@ -134,5 +152,16 @@ func TestWebhooks(t *testing.T) {
 				t.Error("routed (-want +got):\n", diff)
 			}
 		})
+	}
+}
+
+// TestTemplatesWebhook: what only warns waits for no webhook.
+func TestTemplatesWebhook(t *testing.T) {
+	const name = "templates.validate.bulkhead.dev"
+	if h := hooks(t, "config: {workloadTemplates: enforce}")[name]; h.failure == nil || *h.failure != admissionv1.Fail {
+		t.Error("enforced, and not failurePolicy Fail")
+	}
+	if _, found := hooks(t, "config: {workloadTemplates: ignore}")[name]; found {
+		t.Error("ignored, and asked for")
 	}
 }

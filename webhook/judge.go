@@ -53,6 +53,7 @@ func (a *Admission) question(request *admissionv1.AdmissionRequest, t terms) reg
 			Name:       t.tenant.Name,
 			Namespaces: t.tenant.Spec.Namespaces,
 			CIDRs:      t.tenant.Spec.Addressing.CIDRs,
+			External:   t.tenant.Spec.Egress.External == v1alpha1.Allow,
 			Networks:   t.tenant.Spec.Networks,
 		}
 	}
