@@ -19,7 +19,11 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	"github.com/bulkhead-dev/bulkhead/sidecar/droplog"
+	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 	"github.com/bulkhead-dev/bulkhead/sidecar/pod"
+	"github.com/bulkhead-dev/bulkhead/sidecar/report"
+	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 	"github.com/bulkhead-dev/bulkhead/sidecar/run"
 	"github.com/bulkhead-dev/bulkhead/sidecar/watch"
 )
@@ -83,7 +87,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "bulkhead-firewall: this is not the first process of a container, and the firewall would be that of the machine or of whoever's network namespace this is; %s if that is meant\n", outside)
 			return 2
 		}
-		err = protect(stderr, args[0] == "run")
+		err = protect(stdout, stderr, args[0] == "run")
 	default:
 		fmt.Fprintf(stderr, "bulkhead-firewall: unknown command %q\n%s", args[0], usage)
 		return 2
@@ -96,18 +100,10 @@ func start(args []string, stdout, stderr io.Writer) int {
 }
 
 // protect brings the rules in, and keeps them there if asked to.
-func protect(stderr io.Writer, keep bool) error {
+func protect(stdout, stderr io.Writer, keep bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	backend, err := apply.DetectBackend()
-	if err != nil {
-		return err
-	}
-	ipv6, err := pod.HasIPv6()
-	if err != nil {
-		return err
-	}
-	applier, err := apply.Open(backend, ipv6)
+	applier, log, err := open(stderr)
 	if err != nil {
 		return err
 	}
@@ -115,14 +111,23 @@ func protect(stderr io.Writer, keep bool) error {
 	if err != nil {
 		return errors.Join(err, applier.Guard(ctx))
 	}
+	// The tools that are run from here on need not drag it along.
+	if err := os.Unsetenv(config.EnvVar); err != nil {
+		return errors.Join(err, applier.Guard(ctx))
+	}
+	logged := droplog.Available(rules.LogGroup)
 	firewall := &run.Firewall{
 		Config:   c,
 		Enforcer: applier,
-		Look:     pod.Read,
+		Look: func() (rules.Pod, error) {
+			found, err := pod.Read()
+			found.Log = logged
+			return found, err
+		},
 		Interval: interval,
 		Retry:    retry,
 		Count:    count,
-		Log:      slog.New(slog.NewJSONHandler(stderr, nil)).With("backend", string(backend)),
+		Log:      log,
 	}
 	if keep {
 		// A sidecar lives in every pod and works for milliseconds: collect early
@@ -132,9 +137,56 @@ func protect(stderr io.Writer, keep bool) error {
 		if firewall.Changes, err = watch.Changes(ctx); err != nil {
 			return errors.Join(err, applier.Guard(ctx))
 		}
+		if logged {
+			tell(ctx, log, stdout, c.Tenant)
+		}
+		if c.Feed != nil {
+			client, err := report.New(c.Feed, log)
+			if err != nil {
+				return errors.Join(err, applier.Guard(ctx))
+			}
+			firewall.Reporter = client
+			go client.Run(ctx) // ends with the context, and says itself what it cannot send
+		}
 	}
 	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil || !keep {
 		return err
 	}
 	return firewall.Watch(ctx)
+}
+
+// open finds what drives this kernel's firewall. If it cannot, it closes the pod as far
+// as that goes without.
+func open(stderr io.Writer) (*apply.Applier, *slog.Logger, error) {
+	backend, err := apply.DetectBackend()
+	if err != nil {
+		return nil, nil, err
+	}
+	ipv6, err := pod.HasIPv6()
+	if err == nil {
+		var applier *apply.Applier
+		if applier, err = apply.Open(backend, ipv6); err == nil {
+			return applier, slog.New(slog.NewJSONHandler(stderr, nil)).With("backend", string(backend)), nil
+		}
+	}
+	if backend == apply.NFTables {
+		err = errors.Join(err, nftables.Kernel{}.Guard())
+	}
+	return nil, nil, err
+}
+
+// tell writes a line for each flow that is dropped. The firewall does without, if it
+// must.
+func tell(ctx context.Context, log *slog.Logger, stdout io.Writer, tenant string) {
+	file, err := droplog.Listen(rules.LogGroup)
+	if err != nil {
+		log.Warn("dropped packets are not told of", "tenant", tenant, "error", err.Error())
+		return
+	}
+	lines := droplog.NewLog(slog.New(slog.NewJSONHandler(stdout, nil)).With("tenant", tenant))
+	go func() {
+		if err := lines.Read(ctx, file); err != nil {
+			log.Warn("dropped packets are not told of any longer", "tenant", tenant, "error", err.Error())
+		}
+	}()
 }

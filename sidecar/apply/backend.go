@@ -40,8 +40,7 @@ func DetectBackend() (Backend, error) {
 	return Legacy, nil
 }
 
-// Open finds the tools for a backend, in both families if the kernel has IPv6. If it
-// cannot, the pod is closed as far as that goes without them.
+// Open finds the tools for a backend, in both families if the kernel has IPv6.
 func Open(backend Backend, ipv6 bool) (*Applier, error) {
 	applier := &Applier{Tables: map[rules.Family]Tables{}, Sets: ipset.Sets{}}
 	if backend == NFTables {
@@ -55,9 +54,6 @@ func Open(backend Backend, ipv6 bool) (*Applier, error) {
 	}
 	for _, family := range families {
 		tables, err := openTable(backend, family)
-		if err != nil && applier.Kernel != nil {
-			err = errors.Join(err, applier.Kernel.Guard())
-		}
 		if err != nil {
 			return nil, err
 		}

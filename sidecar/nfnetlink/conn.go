@@ -14,6 +14,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -240,3 +242,31 @@ func Retry(read func() error) error {
 	}
 	return err
 }
+
+// File makes the socket a file, for messages that come unasked; the Conn is none any
+// longer.
+func (c *Conn) File() (*os.File, error) {
+	if err := unix.SetNonblock(c.fd, true); err != nil { // or Close would not end a Read
+		return nil, errors.Join(fmt.Errorf("set up a netlink socket: %w", err), c.Close())
+	}
+	return os.NewFile(uintptr(c.fd), "netlink"), nil
+}
+
+// Messages are those that a Read of such a file gave.
+func Messages(data []byte) iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		for len(data) > 0 {
+			head, body, rest, err := next(data)
+			if err != nil || len(body) < header {
+				return
+			}
+			data = rest
+			if !yield(Message{Type: head.Type, Flags: head.Flags, Family: body[0], Resource: binary.BigEndian.Uint16(body[2:]), Attributes: body[header:]}) {
+				return
+			}
+		}
+	}
+}
+
+// Overrun says that the kernel had more to say than the socket holds.
+func Overrun(err error) bool { return errors.Is(err, unix.ENOBUFS) }

@@ -78,6 +78,12 @@ func TestBuildGolden(t *testing.T) {
 		"kernel-without-log": {
 			pod: func(p *Pod) { p.Log = false },
 		},
+		"feed": {
+			config: func(c *config.Config) {
+				c.Feed = &config.Feed{Address: netip.MustParseAddrPort("10.96.7.7:443"), ServerName: "bulkhead-feed.bulkhead-system.svc", CA: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}
+				c.Egress.External = config.Deny
+			},
+		},
 		"nodes-among-peers": {
 			config: func(c *config.Config) { c.Nodes = prefixes("172.16.1.128/28", "fd01::/64") },
 		},
@@ -163,6 +169,9 @@ func TestEveryRuleSaysWhy(t *testing.T) {
 				t.Errorf("chain name %s is longer than xtables allows (28)", chain.Name)
 			}
 			for _, rule := range chain.Rules {
+				if rule.Reason != "" && words()[rule.Reason] == "" {
+					t.Errorf("%s %s: no word for the reason %s", table.Family, chain.Name, rule.Reason)
+				}
 				if !intent.MatchString(rule.Intent) || len(rule.Intent) > 255 {
 					t.Errorf("%s %s: comment %q names no threat, or cannot be printed back", table.Family, chain.Name, rule.Intent)
 				}

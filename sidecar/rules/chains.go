@@ -42,7 +42,10 @@ const (
 // open are the chains of a family that the pod takes part in.
 func (b builder) open() []Chain {
 	return []Chain{
-		{input, append([]Rule{pass("-i lo", accept, "P7: loopback is free on lo")}, b.from(accept, inputNode)...)},
+		{input, slices.Concat([]Rule{
+			pass("-i lo", accept, "P7: loopback is free on lo"),
+			b.drop(match("-d", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558"),
+		}, b.answers(), b.from(accept, inputNode))},
 		{inputNode, b.fromNode(accept)},
 		{output, b.source()},
 		{forward, b.from(judge, forwardNode)},
@@ -90,7 +93,7 @@ func (b builder) source() []Rule {
 // among them: a bridge's gateway lies inside the tenant's range, and what the node
 // masquerades comes from it whoever sent it (S2).
 func (b builder) from(accepted, nodeChain string) []Rule {
-	rules := []Rule{b.drop(match("-d", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558")}
+	rules := []Rule{b.drop(match("-s", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558")}
 	if b.family == IPv6 {
 		rules = append(rules, b.neighbours(accepted)...)
 		for _, gateway := range b.gateways {
@@ -106,13 +109,28 @@ func (b builder) from(accepted, nodeChain string) []Rule {
 	}
 	rules = append(rules, b.metadata("-s", accepted, b.amongPeers)...)
 	rules = append(rules, b.nodes("-s", nodeChain, b.amongPeers)...)
-	rules = append(rules,
-		b.peer("src", accepted),
-		b.drop(match("-s", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558"),
-	)
+	rules = append(rules, b.peer("src", accepted))
 	rules = append(rules, b.metadata("-s", accepted, b.elsewhere)...)
 	rules = append(rules, b.nodes("-s", nodeChain, b.elsewhere)...)
 	return append(rules, b.ranges("-s", accepted)...)
+}
+
+// reports lets the sidecar reach the feed, wherever its Service lies, and answers lets
+// the feed answer, but not call.
+func (b builder) reports() []Rule {
+	return b.feed("-d %s -p tcp -m tcp --dport %d", "P1: the feed, to which the sidecar reports")
+}
+
+func (b builder) answers() []Rule {
+	return b.feed("-s %s -p tcp -m tcp --sport %d ! "+opening, "P1: an answer of the feed")
+}
+
+func (b builder) feed(match, intent string) []Rule {
+	feed := b.config.Feed
+	if feed == nil || !b.family.has(feed.Address.Addr()) {
+		return nil
+	}
+	return []Rule{pass(fmt.Sprintf(match, single(feed.Address.Addr()), feed.Address.Port()), accept, intent)}
 }
 
 // fromNode judges what comes from a node. Nodes are trusted, but what they
@@ -135,7 +153,7 @@ func (b builder) fromNode(accepted string) []Rule {
 // answers at addresses that no list names, such as the gateway of another node's
 // bridge inside the tenant's own range, and unpacks what is sent there (P6).
 func (b builder) to() []Rule {
-	var rules []Rule
+	rules := []Rule{b.drop(match("-d", b.family.loopback()), "P7", "loopback of somebody else, CVE-2020-8558")}
 	if b.family == IPv6 {
 		rules = append(rules, b.neighbours(accept)...)
 	}
@@ -145,10 +163,8 @@ func (b builder) to() []Rule {
 	}
 	rules = append(rules, b.metadata("-d", accept, b.amongPeers)...)
 	rules = append(rules, b.nodes("-d", toNode, b.amongPeers)...)
-	rules = append(rules,
-		b.peer("dst", accept),
-		b.drop(match("-d", b.family.loopback()), "P7", "loopback of somebody else, CVE-2020-8558"),
-	)
+	rules = append(rules, b.reports()...)
+	rules = append(rules, b.peer("dst", accept))
 	rules = append(rules, b.metadata("-d", accept, b.elsewhere)...)
 	rules = append(rules, b.nodes("-d", toNode, b.elsewhere)...)
 	for _, group := range b.family.groups() {

@@ -52,9 +52,24 @@ func (b builder) ends(chains []Chain) []Chain {
 			continue
 		}
 		ends = append(ends, Chain{endOf(reason), []Rule{
-			pass("-m limit --limit 10/sec --limit-burst 20", fmt.Sprintf("-j NFLOG --nflog-prefix %q --nflog-group %d", "bulkhead "+reason, LogGroup), reason+": told at a bounded rate"),
-			pass("", "-j DROP", reason+": dropped"),
+			pass("-m limit --limit 10/sec --limit-burst 20", fmt.Sprintf("-j NFLOG --nflog-prefix %q --nflog-group %d", reason+" "+words()[reason], LogGroup), reason+": told at a bounded rate"),
+			pass("", "-j DROP", reason+": "+words()[reason]),
 		}})
 	}
 	return ends
+}
+
+// words say what a reason is, in the log's words.
+func words() map[string]string {
+	return map[string]string{
+		"P1":              "another tenant",
+		"P3":              "forged source",
+		"P5":              "IPv6 neighbour, router or none of the tenant",
+		"P6":              "encapsulation",
+		"P7":              "loopback from outside",
+		"P9":              "multicast",
+		"P13":             "metadata service",
+		"S2":              "node",
+		"egress.external": "outside the cluster",
+	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 )
 
-// Reporter takes what happened to where people see it. It must neither block nor
-// fail the firewall: what it cannot take it drops and says so itself.
+// Reporter takes what happened to where people see it. It must not block: what it
+// cannot take it drops and says so itself.
 type Reporter interface {
 	Report(ctx context.Context, record protocol.Record)
 }
