@@ -11,7 +11,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "seed of the generated configurations; 0 takes one from the clock")
-	cases = flag.Int("cases", 40, "how many configurations are generated")
+	cases = flag.Int("cases", 30, "how many configurations are generated")
 )
 
 // build makes the rules of a case, or says why it has none.
