@@ -55,10 +55,11 @@ func mode(baseline bool) string {
 	return "protected"
 }
 
-// conclude sets Passed: at least one check passed, and none failed or is unknown.
+// conclude sets Passed: at least one check passed, and of the others each is known not to.
 func (r *Report) conclude() {
+	fine := []Verdict{Pass, KnownLimit, Skipped}
 	r.Passed = slices.ContainsFunc(r.Experiments, func(e Result) bool { return e.Verdict == Pass }) &&
-		!slices.ContainsFunc(r.Experiments, func(e Result) bool { return e.Verdict == Fail || e.Verdict == Unknown })
+		!slices.ContainsFunc(r.Experiments, func(e Result) bool { return !slices.Contains(fine, e.Verdict) })
 }
 
 // seconds are a duration's, to the millisecond.
@@ -147,9 +148,12 @@ func (r Report) summary() string {
 		counts[e.Verdict]++
 	}
 	parts := []string{fmt.Sprintf("%d of %d as expected", counts[Pass], len(r.Experiments)-counts[Skipped])}
-	for _, v := range []Verdict{Fail, Unknown, KnownLimit, Skipped} {
-		if counts[v] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[v], v))
+	for _, kind := range []struct {
+		verdict Verdict
+		words   string
+	}{{Fail, "failed"}, {Unknown, "unknown"}, {KnownLimit, "known not to hold"}, {Skipped, "not played"}} {
+		if counts[kind.verdict] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[kind.verdict], kind.words))
 		}
 	}
 	text := strings.Join(parts, ", ") + fmt.Sprintf(" (%s, %.0f s).", r.Mode, r.Timings["total"])

@@ -51,7 +51,7 @@ func (o *Options) rights() []right {
 		if o.Existing {
 			verbs = "get list"
 		}
-		needed = append(needed, right{verbs, "bulkhead.dev", "tenants", "", false, "the two tenants"})
+		needed = append(needed, right{verbs, "bulkhead.dev", "tenants", "", false, "tell Bulkhead of the two tenants"})
 	}
 	return needed
 }
