@@ -153,19 +153,21 @@ func TestServiceMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := objects(t, template(t, ""))
-	service := one[*corev1.Service](t, all)
-	if !labels.SelectorFromSet(monitor.Spec.Selector.MatchLabels).Matches(labels.Set(service.Labels)) {
-		t.Error("does not select the Service")
-	}
-	if len(monitor.Spec.Endpoints) != 1 || monitor.Metadata.Labels["release"] != "prometheus" {
+	services := pick[*corev1.Service](t, all)
+	if len(monitor.Spec.Endpoints) != len(services) || monitor.Metadata.Labels["release"] != "prometheus" {
 		t.Fatalf("rendered:\n%s", rendered)
 	}
-	endpoint := monitor.Spec.Endpoints[0]
 	secret := one[*appsv1.Deployment](t, all).Spec.Template.Spec.Volumes[1].Secret.SecretName
-	if endpoint.Port != service.Spec.Ports[0].Name || endpoint.Scheme != "https" || endpoint.Path != "/metrics" || endpoint.Interval != "30s" ||
-		endpoint.TLSConfig.CA.Secret.Name != secret || endpoint.TLSConfig.CA.Secret.Key != "ca.crt" ||
-		endpoint.TLSConfig.ServerName != "bulkhead-webhook.bulkhead-system.svc" {
-		t.Errorf("endpoint is %+v", endpoint)
+	for i, service := range services {
+		if !labels.SelectorFromSet(monitor.Spec.Selector.MatchLabels).Matches(labels.Set(service.Labels)) {
+			t.Errorf("does not select the Service %s", service.Name)
+		}
+		endpoint := monitor.Spec.Endpoints[i]
+		if endpoint.Port != service.Spec.Ports[0].Name || endpoint.Scheme != "https" || endpoint.Path != "/metrics" || endpoint.Interval != "30s" ||
+			endpoint.TLSConfig.CA.Secret.Name != secret || endpoint.TLSConfig.CA.Secret.Key != "ca.crt" ||
+			endpoint.TLSConfig.ServerName != service.Name+".bulkhead-system.svc" {
+			t.Errorf("endpoint of %s is %+v", service.Name, endpoint)
+		}
 	}
 }
 
