@@ -56,6 +56,8 @@ const (
 	interval = time.Second
 	// count is how often dropped packets are counted.
 	count = 10 * time.Second
+	// slimming is how often memory is given back.
+	slimming = time.Minute
 	// retry is the pause after a failed repair.
 	retry = time.Second
 )
@@ -152,7 +154,25 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil || !keep {
 		return err
 	}
+	go rest(ctx, log)
 	return firewall.Watch(ctx)
+}
+
+// rest keeps the sidecar small until the context ends.
+func rest(ctx context.Context, log *slog.Logger) {
+	ticker := time.NewTicker(slimming)
+	defer ticker.Stop()
+	for {
+		if err := slim(); err != nil {
+			log.Warn("memory is not given back", "error", err.Error())
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // open finds what drives this kernel's firewall. If it cannot, it closes the pod as far

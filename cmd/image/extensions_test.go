@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,13 +39,14 @@ func TestExtensionsAreThoseOfTheRules(t *testing.T) {
 		Addresses: []netip.Addr{netip.MustParseAddr("172.16.1.2"), netip.MustParseAddr("fd00:1::2"), netip.MustParseAddr("fe80::2")},
 		Gateways:  []netip.Addr{netip.MustParseAddr("172.16.1.1"), netip.MustParseAddr("fe80::1")},
 		IPv6:      true,
+		Log:       true,
 	}
 	files := map[string]string{ // by the word after -m
 		"comment": "libxt_comment.so", "icmp": "libipt_icmp.so", "icmp6": "libip6t_icmp6.so",
-		"multiport": "libxt_multiport.so", "set": "libxt_set.so", "tcp": "libxt_tcp.so",
+		"limit": "libxt_limit.so", "multiport": "libxt_multiport.so", "set": "libxt_set.so", "tcp": "libxt_tcp.so",
 	}
 	want := []string{"libxt_standard.so"}
-	matches, targets := regexp.MustCompile(`-m (\S+)`), regexp.MustCompile(`^-[jg] (ACCEPT|DROP|RETURN|BULKHEAD-[A-Z-]+)$`)
+	matches, targets := regexp.MustCompile(`-m (\S+)`), regexp.MustCompile(`^-[jg] (ACCEPT|DROP|RETURN|NFLOG .*|BULKHEAD-[A-Z0-9-]+)$`)
 	for _, c := range everything() {
 		plan, err := rules.Build(&c, pod)
 		if err != nil {
@@ -55,6 +57,9 @@ func TestExtensionsAreThoseOfTheRules(t *testing.T) {
 				for _, rule := range chain.Rules {
 					if !targets.MatchString(rule.Target) {
 						t.Errorf("rule %q has a target of an extension that this test does not know", rule.Spec())
+					}
+					if strings.HasPrefix(rule.Target, "-j NFLOG ") {
+						want = append(want, "libxt_NFLOG.so")
 					}
 					for _, found := range matches.FindAllStringSubmatch(rule.Spec(), -1) {
 						if files[found[1]] == "" {

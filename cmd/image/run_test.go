@@ -94,7 +94,7 @@ func testFirewallRuns(t *testing.T, files rootfs) {
 			}
 		}
 	}
-	for _, tool := range []string{"iptables-legacy", "ip6tables-legacy", "ipset", "iptables-nft-restore", "ip6tables-legacy-restore"} {
+	for _, tool := range []string{"iptables-legacy", "ip6tables-legacy", "iptables-nft-restore", "ip6tables-legacy-restore"} {
 		if out, err := chroot(t, root, nil, filepath.Join(sbin, tool), "--version"); err != nil {
 			t.Errorf("%s: %v\n%s", tool, err, out)
 		}

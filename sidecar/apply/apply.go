@@ -112,7 +112,7 @@ func (a *Applier) Audit(ctx context.Context, plan rules.Plan) (Report, error) {
 
 func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Difference), guarded func()) error {
 	shut := func(cause error) error {
-		a.inForce = nil
+		a.inForce, a.members = nil, nil // who changed the rules may have changed the sets
 		err := a.guard(ctx)
 		guarded()
 		return errors.Join(cause, err)
@@ -125,7 +125,7 @@ func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Di
 		return shut(err)
 	}
 	if !found.whole {
-		a.inForce = nil
+		a.inForce, a.members = nil, nil
 		if !found.guarded() {
 			if err := shut(nil); err != nil {
 				return err
@@ -154,7 +154,7 @@ func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Di
 
 // Guard closes the pod: to be called when there is no plan.
 func (a *Applier) Guard(ctx context.Context) error {
-	a.inForce = nil
+	a.inForce, a.members = nil, nil
 	return a.guard(ctx)
 }
 

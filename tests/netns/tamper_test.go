@@ -40,6 +40,9 @@ func TestTamperingIsRepaired(t *testing.T) {
 		"accept in our chain":         {command: "iptables-nft -I BULKHEAD-INPUT 1 -j ACCEPT", opens: true, says: "IPv4 BULKHEAD-INPUT has as rule 1: -j ACCEPT"},
 		"table deleted":               {command: "nft delete table ip filter", opens: true, says: "IPv4 INPUT"},
 		"whole ruleset flushed":       {command: "nft flush ruleset", opens: true, says: "IPv6 INPUT"},
+		"table put to sleep":          {command: "nft add table ip filter '{ flags dormant; }'", opens: true, says: "IPv4 filter table has the flags 0x1"},
+		"priority changed":            {command: "nft 'delete table ip6 filter; add table ip6 filter; add chain ip6 filter INPUT { type filter hook input priority 7; }'", says: "IPv6"},
+		"guard altered":               {command: "nft flush table inet bulkhead-guard; nft add rule inet bulkhead-guard L8-input accept", says: "the guard stands, or is not as it was made"},
 		"a rule iptables cannot read, in our chain": {
 			command: "nft insert rule ip filter BULKHEAD-INPUT numgen inc mod 1 0 accept", opens: true, says: "IPv4 cannot be read",
 		},
@@ -141,29 +144,85 @@ func TestForeignRulesCannotOpen(t *testing.T) {
 	l.passes(t)
 }
 
-// TestBeyondRepairCloses: a rule that iptables cannot read in a chain that is not
-// Bulkhead's makes the table unreadable for good. The pod must be closed until
-// somebody removes it.
-func TestBeyondRepairCloses(t *testing.T) {
+// TestUnreadableTableIsBuiltAnew: a rule that iptables cannot read, in a chain that is
+// not Bulkhead's, makes the table unreadable for good. It is thrown away behind the
+// guard.
+func TestUnreadableTableIsBuiltAnew(t *testing.T) {
 	needs(t, "nft")
 	t.Parallel()
 	l := newLab(t)
 	s := l.alice1.run(t, alice())
 	s.says(t, "rules brought in")
-	l.alice1.sh(t, "nft add chain ip filter foreign; nft add rule ip filter foreign numgen inc mod 1 0 accept")
-	s.says(t, "rules are not in force")
-	if reachesIPv4(t, l, false) || udp(t, l.alice2.namespace, l.alice1.namespace, l.alice1.ipv4, false) {
-		t.Error("the pod is open")
-	}
-	time.Sleep(3 * time.Second)                                                                        // two retries
-	if guards := strings.Count(l.alice1.sh(t, "nft list chain ip filter INPUT"), "drop"); guards > 2 { // guard and policy
-		t.Errorf("guards heap up: %d", guards)
-	}
-	l.alice1.sh(t, "nft delete chain ip filter foreign")
-	if !eventually(func() bool { return udp(t, l.alice2.namespace, l.alice1.namespace, l.alice1.ipv4, false) }) {
-		t.Error("the pod stays closed")
-	}
+	l.alice1.sh(t, "nft add chain ip filter foreign; nft add rule ip filter foreign numgen inc mod 1 0 accept; iptables-nft -F INPUT")
+	s.says(t, "tampered", "IPv4 cannot be read")
 	if reachesIPv4(t, l, false) {
 		t.Error("bob reaches alice1")
+	}
+	l.passes(t)
+}
+
+// TestRulesThatRewriteClose: what others' rules make of a packet behind the firewall's
+// back, nobody judges. The pod is closed until they are gone.
+func TestRulesThatRewriteClose(t *testing.T) {
+	needs(t, "nft")
+	for name, rule := range map[string]string{
+		"SNAT":             "iptables-nft -t nat -A POSTROUTING -j SNAT --to-source 172.16.2.10",
+		"native SNAT":      "nft 'add table ip x; add chain ip x p { type nat hook postrouting priority 100; }; add rule ip x p snat to 172.16.2.10'",
+		"written payload":  "nft 'add table ip x; add chain ip x p { type filter hook prerouting priority -300; }; add rule ip x p ip saddr set 172.16.1.11'",
+		"stranger let in":  "iptables-nft -t mangle -A PREROUTING -j SET --add-set bulkhead-peers-4 src",
+		"forwarded by tc":  "nft 'add table netdev x; add chain netdev x p { type filter hook ingress device eth0 priority 0; }; add rule netdev x p fwd to lo'",
+		"queue to program": "iptables-nft -t mangle -A PREROUTING -p tcp --dport 9 -j NFQUEUE",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			s := l.alice1.run(t, alice())
+			s.says(t, "rules brought in")
+			l.alice1.sh(t, rule)
+			s.says(t, "rules are not in force", "could change packets behind its back")
+			if reachesIPv4(t, l, false) || udp(t, l.alice2.namespace, l.alice1.namespace, l.alice1.ipv4, false) {
+				t.Error("the pod is open")
+			}
+			if out, err := l.alice1.init(t, alice()); err == nil || !strings.Contains(out, "could change packets") {
+				t.Errorf("a new start: %v\n%s", err, out)
+			}
+			l.alice1.sh(t, "for t in ip:nat ip:mangle ip:x netdev:x; do nft delete table ${t%:*} ${t#*:} 2>/dev/null || true; done")
+			if !eventually(func() bool { return udp(t, l.alice2.namespace, l.alice1.namespace, l.alice1.ipv4, false) }) {
+				t.Error("the pod stays closed")
+			}
+			if reachesIPv4(t, l, false) {
+				t.Error("bob reaches alice1")
+			}
+		})
+	}
+}
+
+// TestMeshIsLeftAlone: what a service mesh's CNI plugin sets up in a pod changes nothing
+// that the rules judge.
+func TestMeshIsLeftAlone(t *testing.T) {
+	needs(t, "nft")
+	t.Parallel()
+	l := newLab(t)
+	const mesh = `iptables-nft -t nat -N ISTIO_OUTPUT; iptables-nft -t nat -A OUTPUT -j ISTIO_OUTPUT
+		iptables-nft -t nat -A ISTIO_OUTPUT -m owner --uid-owner 1337 -j RETURN
+		iptables-nft -t nat -A ISTIO_OUTPUT -p tcp --dport 15999 -j REDIRECT --to-ports 15001
+		iptables-nft -t nat -A PREROUTING -p tcp --dport 15998 -j REDIRECT --to-ports 15006
+		iptables-nft -t mangle -A PREROUTING -p tcp -m mark --mark 0x539/0xfff -j CONNMARK --set-xmark 0x111/0xfff
+		iptables-nft -t raw -A OUTPUT -p udp --dport 15053 -j CT --zone 1
+		iptables-nft -t nat -A POSTROUTING -o eth0 -s 10.99.0.0/16 -j MASQUERADE`
+	l.alice1.sh(t, mesh)
+	l.alice1.protect(t, alice())
+	s := l.alice1.run(t, alice())
+	l.alice1.sh(t, "iptables-nft -t nat -A PREROUTING -p tcp --dport 15997 -j REDIRECT --to-ports 15006")
+	time.Sleep(silence)
+	if reachesIPv4(t, l, false) {
+		t.Error("bob reaches alice1")
+	}
+	l.passes(t)
+	if err := s.ends(t, 15); err != nil {
+		t.Error(err)
+	}
+	for line := range s.lines {
+		t.Errorf("reported, though nothing of ours was touched: %s", line)
 	}
 }
