@@ -63,13 +63,13 @@ func TestConclude(t *testing.T) {
 		verdicts []Verdict
 		passed   bool
 	}{
-		"all as expected":        {[]Verdict{Pass, Pass}, true},
-		"with limits and skips":  {[]Verdict{Pass, KnownLimit, Skipped}, true},
-		"one failed":             {[]Verdict{Pass, Fail}, false},
-		"one unknown":            {[]Verdict{Pass, Unknown}, false},
-		"only limits and skips":  {[]Verdict{KnownLimit, Skipped}, false},
-		"nothing":                {nil, false},
-		"the zero value":         {[]Verdict{Pass, ""}, false},
+		"all as expected":       {[]Verdict{Pass, Pass}, true},
+		"with limits and skips": {[]Verdict{Pass, KnownLimit, Skipped}, true},
+		"one failed":            {[]Verdict{Pass, Fail}, false},
+		"one unknown":           {[]Verdict{Pass, Unknown}, false},
+		"only limits and skips": {[]Verdict{KnownLimit, Skipped}, false},
+		"nothing":               {nil, false},
+		"the zero value":        {[]Verdict{Pass, ""}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r Report

@@ -7,13 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	utilexec "k8s.io/client-go/util/exec"
@@ -51,7 +54,7 @@ func parseAnswers(stdout []byte) ([]probe.Answer, error) {
 func (r *run) exec(ctx context.Context, p *pod, container string, command []string) ([]byte, error) {
 	request := r.client.CoreV1().RESTClient().Post().Resource("pods").Namespace(p.Namespace).Name(p.Name).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Container: container, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
-	executor, err := remotecommand.NewWebSocketExecutor(r.config, "GET", request.URL().String())
+	executor, err := r.executor(request.URL())
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +64,21 @@ func (r *run) exec(ctx context.Context, p *pod, container string, command []stri
 		return nil, fmt.Errorf("it ended with %d: %s", exit.Code, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.Bytes(), err
+}
+
+// executor talks by WebSocket, or where a proxy on the way does not pass that by SPDY, as kubectl does.
+func (r *run) executor(address *url.URL) (remotecommand.Executor, error) {
+	socket, err := remotecommand.NewWebSocketExecutor(r.config, http.MethodGet, address.String())
+	if err != nil {
+		return nil, err
+	}
+	older, err := remotecommand.NewSPDYExecutor(r.config, http.MethodPost, address)
+	if err != nil {
+		return nil, err
+	}
+	return remotecommand.NewFallbackExecutor(socket, older, func(err error) bool {
+		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	})
 }
 
 // targets are a pod's addresses with a port.
