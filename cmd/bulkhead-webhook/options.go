@@ -21,8 +21,8 @@ type options struct {
 	config     *configv1alpha1.BulkheadConfiguration
 	kubeconfig string
 	standalone string
-	// decisionLog is a file or a word of decisionlog.go.
-	decisionLog string
+	// customRules is a folder, decisionLog a file or a word of decisionlog.go.
+	customRules, decisionLog string
 
 	bindAddress        string
 	securePort         int
@@ -69,6 +69,7 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig `file` of the cluster; default: the pod's service account")
 	flags.StringVar(&o.standalone, "standalone", o.standalone, "take Tenants from the manifests in this `folder` and run without a cluster")
 
+	flags.StringVar(&o.customRules, "custom-rules", o.customRules, "`folder` of Rego modules in packages bulkhead.custom.*, whose rules count beside Bulkhead's; followed when it changes")
 	flags.StringVar(&o.decisionLog, "decision-log", o.decisionLog, "where to write a line of JSON for each review: off, stdout or a `file`")
 
 	flags.StringVar(&o.bindAddress, "bind-address", o.bindAddress, "IP `address` to listen on; default: all")

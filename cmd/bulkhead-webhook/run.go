@@ -21,6 +21,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/certs"
 	"github.com/bulkhead-dev/bulkhead/rego"
 	"github.com/bulkhead-dev/bulkhead/webhook"
+	"github.com/bulkhead-dev/bulkhead/webhook/customrules"
 )
 
 // run serves until the context ends, and then drains.
@@ -31,7 +32,7 @@ func run(ctx context.Context, o *options) error {
 	defer stopWork()
 
 	registry := metrics.NewKubeRegistry()
-	engine, err := rego.New(ctx, nil)
+	engine, err := o.rules(ctx, work, registry)
 	if err != nil {
 		return failure("prepare the rules: %w", err)
 	}
@@ -90,6 +91,22 @@ func run(ctx context.Context, o *options) error {
 type port struct {
 	info    *server.SecureServingInfo
 	handler http.Handler
+}
+
+// rules prepares Bulkhead's rules, and the administrators' if there are any.
+func (o *options) rules(ctx, work context.Context, registry metrics.KubeRegistry) (webhook.Engine, error) {
+	compile := func(ctx context.Context, modules map[string]string) (webhook.Engine, error) {
+		return rego.New(ctx, modules)
+	}
+	if o.customRules == "" {
+		return compile(ctx, nil)
+	}
+	engine, err := customrules.New(ctx, o.customRules, compile, customrules.NewMetrics(registry))
+	if err != nil {
+		return nil, err
+	}
+	go engine.Run(work)
+	return engine, nil
 }
 
 func check(name string, f func() error) healthz.HealthChecker {
