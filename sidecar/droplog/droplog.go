@@ -68,12 +68,12 @@ func Listen(group uint16) (*os.File, error) {
 	return conn.File()
 }
 
-// Available says whether the kernel can log to a group; if another process listens to
-// it already, it can.
+// Available says whether the kernel can log to a group. If another process listens to
+// it already, it can: to whoever has NET_ADMIN the kernel says EPERM only then.
 func Available(group uint16) bool {
 	file, err := Listen(group)
 	if err != nil {
-		return errors.Is(err, unix.EBUSY)
+		return errors.Is(err, unix.EPERM)
 	}
 	return file.Close() == nil
 }
