@@ -5,11 +5,9 @@ package netns
 import (
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -87,12 +85,12 @@ func TestNoWindow(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	fire := l.fire(t)
-	if !eventually(func() bool { return fire.hits.Load() > 0 }) {
+	if !eventually(func() bool { return fire.hits4.Load() > 0 && fire.hits6.Load() > 0 }) {
 		t.Fatal("nothing arrives without rules: this test proves nothing")
 	}
 	l.alice1.protect(t, alice())
 	time.Sleep(silence) // what was under way
-	fire.hits.Store(0)
+	fire.reset()
 
 	other := alice()
 	other.Probes = append(other.Probes, 9999)
@@ -100,6 +98,7 @@ func TestNoWindow(t *testing.T) {
 		s := l.alice1.run(t, alice())
 		for _, change := range []string{
 			"iptables-nft -F",
+			"ip6tables-nft -F",
 			"iptables-nft -D INPUT 1",
 			"iptables-nft -F BULKHEAD-INPUT",
 			"ip addr add 172.16.1.77/24 dev eth0",
@@ -116,57 +115,13 @@ func TestNoWindow(t *testing.T) {
 		l.alice1.protect(t, other)
 		l.alice1.protect(t, alice())
 	}
-	if hits := fire.hits.Load(); hits > 0 {
+	if hits := fire.hits(); hits > 0 {
 		t.Errorf("%d of %d packets came through", hits, fire.shots.Load())
 	}
 	if shots := fire.shots.Load(); shots < 10000 {
 		t.Errorf("only %d shots: the test is too slow to prove anything", shots)
 	}
 	l.passes(t)
-}
-
-// fire is a stream of datagrams from bob to alice1.
-type fire struct{ shots, hits atomic.Int64 }
-
-func (l *lab) fire(t testing.TB) *fire {
-	t.Helper()
-	f := &fire{}
-	var in *net.UDPConn
-	var out net.Conn
-	to := netip.AddrPortFrom(l.alice1.ipv4, 7777)
-	l.alice1.must(t, func() (err error) {
-		in, err = net.ListenUDP("udp4", &net.UDPAddr{Port: int(to.Port())})
-		return err
-	})
-	l.bob.must(t, func() (err error) {
-		out, err = net.Dial("udp", to.String())
-		return err
-	})
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = out.Close()
-	})
-	go func() {
-		buffer := make([]byte, 64)
-		for {
-			if _, err := in.Read(buffer); err != nil {
-				return
-			}
-			f.hits.Add(1)
-		}
-	}()
-	go func() {
-		for {
-			for range 20 {
-				if _, err := out.Write([]byte("shot")); err != nil && !soft(err) {
-					return
-				}
-				f.shots.Add(1)
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	return f
 }
 
 // TestEstablishedFlowsAreCut is P8: a connection older than the rules ends with
@@ -306,10 +261,6 @@ func TestFailureSaysWhyAndCloses(t *testing.T) {
 			prepare: func(_ *testing.T, _ *lab, cmd *exec.Cmd) { cmd.Args[3] = "--bounding-set=-all,+net_raw" },
 			want:    "is NET_ADMIN granted?",
 		},
-		"no ipset": {
-			prepare: func(t *testing.T, _ *lab, cmd *exec.Cmd) { cmd.Env[0] = "PATH=" + tools(t, "iptables", "ip6tables") },
-			want:    "find ipset",
-		},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -337,24 +288,6 @@ func TestFailureSaysWhyAndCloses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// tools makes a PATH with some of iptables' tools.
-func tools(t *testing.T, commands ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for _, command := range commands {
-		for _, name := range []string{command + "-nft", command + "-nft-restore"} {
-			path, err := exec.LookPath(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(path, dir+"/"+name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return dir
 }
 
 // eventually waits for a condition.

@@ -17,6 +17,10 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == stageCommand {
+		fmt.Fprintln(os.Stderr, stage(os.Args[2:]))
+		os.Exit(1)
+	}
 	os.Exit(run(m))
 }
 
