@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
@@ -43,32 +44,67 @@ func Demo(ctx context.Context, repository string, log *progress.Log) (*results.R
 	})
 }
 
-// All plays everything that there is: all of verify's checks, the ones with Services in both of kube-proxy's modes, all
-// again between the pods' second interfaces, and the faults.
-func All(ctx context.Context, repository string, log *progress.Log) (*results.Report, error) {
+// All plays everything that there is: all of verify's checks, those with Services in both of kube-proxy's modes, those
+// between pods again over their second interfaces, and the faults. If only is not empty, it plays the checks and faults
+// with these ids.
+func All(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error) {
 	options := cluster.Options{Repository: repository, Ranges: Ranges(), Second: SecondRanges(), Log: log}
-	everything := selection{}
-	second := selection{iface: cluster.SecondInterface, suffix: "-macvlan", qualifier: ", over macvlan"}
-	services := selection{checks: []string{"security-3", "security-4"}, suffix: "-nftables", qualifier: ", kube-proxy in nftables mode"}
+	forced := faults.IDs()
+	if len(only) > 0 {
+		forced = intersect(forced, only)
+	}
+	everything := selection{checks: slices.DeleteFunc(slices.Clone(only), func(id string) bool { return slices.Contains(forced, id) })}
+	second := selection{checks: betweenPods(), iface: cluster.SecondInterface, suffix: "-macvlan", qualifier: ", over macvlan"}
+	services := selection{checks: throughServices(), suffix: "-nftables", qualifier: ", kube-proxy in nftables mode"}
+	if len(only) > 0 {
+		second.checks, services.checks = intersect(second.checks, only), intersect(services.checks, only)
+	}
 	return play(ctx, options, func(r *run) []step {
-		return []step{
-			{"dns", "install DNS", r.dns},
-			{"certManager", "install cert-manager", r.certManager},
-			{"prepare", "prepare namespaces and images", r.prepare},
-			{"without", "play without Bulkhead", r.verify(false, everything)},
-			{"withoutMacvlan", "play without Bulkhead, over macvlan", r.verify(false, second)},
-			{"faultsWithout", "play faults without Bulkhead", r.faults(false)},
-			{"proxyNFTables", "kube-proxy in nftables mode", r.proxyMode(cluster.ProxyNFTables)},
-			{"withoutNFTables", "play Services without Bulkhead", r.verify(false, services)},
-			{"bulkhead", "install Bulkhead", r.bulkhead},
-			{"withNFTables", "play Services with Bulkhead", r.verify(true, services)},
-			{"proxyIPTables", "kube-proxy in iptables mode", r.proxyMode(cluster.ProxyIPTables)},
-			{"with", "play with Bulkhead", r.verify(true, everything)},
-			{"withMacvlan", "play with Bulkhead, over macvlan", r.verify(true, second)},
-			{"faultsWith", "play faults with Bulkhead", r.faults(true)},
-			{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall},
-		}
+		onServices, onSecond := len(services.checks) > 0, len(second.checks) > 0
+		onChecks := len(only) == 0 || len(everything.checks) > 0
+		return slices.Concat(
+			when(true,
+				step{"dns", "install DNS", r.dns},
+				step{"certManager", "install cert-manager", r.certManager},
+				step{"prepare", "prepare namespaces and images", r.prepare}),
+			when(onChecks, step{"without", "play without Bulkhead", r.verify(false, everything)}),
+			when(onSecond, step{"withoutMacvlan", "play without Bulkhead, over macvlan", r.verify(false, second)}),
+			when(len(forced) > 0, step{"faultsWithout", "play faults without Bulkhead", r.faults(false, forced)}),
+			when(onServices,
+				step{"proxyNFTables", "kube-proxy in nftables mode", r.proxyMode(cluster.ProxyNFTables)},
+				step{"withoutNFTables", "play Services without Bulkhead", r.verify(false, services)}),
+			when(true, step{"bulkhead", "install Bulkhead", r.bulkhead}),
+			when(onServices,
+				step{"withNFTables", "play Services with Bulkhead", r.verify(true, services)},
+				step{"proxyIPTables", "kube-proxy in iptables mode", r.proxyMode(cluster.ProxyIPTables)}),
+			when(onChecks, step{"with", "play with Bulkhead", r.verify(true, everything)}),
+			when(onSecond, step{"withMacvlan", "play with Bulkhead, over macvlan", r.verify(true, second)}),
+			when(len(forced) > 0, step{"faultsWith", "play faults with Bulkhead", r.faults(true, forced)}),
+			when(true, step{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall}))
 	})
+}
+
+// when returns the steps if they are to be taken.
+func when(taken bool, steps ...step) []step {
+	if !taken {
+		return nil
+	}
+	return steps
+}
+
+// throughServices are the checks for which it matters how kube-proxy does its work.
+func throughServices() []string {
+	return []string{"security-3", "security-4", "security-5", "S1", "S2", "S2-probe-ports", "S3", "S4"}
+}
+
+// betweenPods are the checks for which it matters on which interface packets leave and arrive.
+func betweenPods() []string {
+	return []string{"security-1", "security-2", "security-5", "security-6", "security-7", "security-8",
+		"P2", "P3", "P4", "P5", "P6", "P7", "P9", "P13", "D2", "D7", "L1", "L2", "L16"}
+}
+
+func intersect(ids, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !slices.Contains(others, id) })
 }
 
 // play starts a cluster, takes the steps and takes the cluster down again. An error means that the run could not be
@@ -108,8 +144,8 @@ func (r *run) verify(protected bool, chosen selection) func(context.Context) err
 	return func(ctx context.Context) error { return verify(ctx, r.cluster, chosen, protected, r.report) }
 }
 
-func (r *run) faults(protected bool) func(context.Context) error {
-	return func(ctx context.Context) error { return faults.Play(ctx, r.cluster, protected, r.report) }
+func (r *run) faults(protected bool, ids []string) func(context.Context) error {
+	return func(ctx context.Context) error { return faults.Play(ctx, r.cluster, ids, protected, r.report) }
 }
 
 func (r *run) proxyMode(mode cluster.ProxyMode) func(context.Context) error {

@@ -32,7 +32,7 @@ func TestExperiments(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := traces(t)
-	report, err := All(t.Context(), repository, progress.New(testWriter{t}))
+	report, err := All(t.Context(), repository, nil, progress.New(testWriter{t}))
 	if err != nil {
 		t.Fatal(err)
 	}

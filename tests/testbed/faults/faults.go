@@ -10,6 +10,7 @@ package faults
 
 import (
 	"context"
+	"slices"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
@@ -49,12 +50,24 @@ func all() []fault {
 	}
 }
 
-// Play plays one half of all faults, and records each as it ends. One that fails does not keep the others from being
-// played. The cluster needs the namespaces and images of experiments.Prepare and, for the protected half, Bulkhead with
-// its tenants.
-func Play(ctx context.Context, c *cluster.Cluster, protected bool, report *results.Report) error {
+// IDs are those of all faults.
+func IDs() []string {
+	var ids []string
+	for _, f := range all() {
+		ids = append(ids, f.id)
+	}
+	return ids
+}
+
+// Play plays one half of the faults with these ids, and records each as it ends. One that fails does not keep the others
+// from being played. The cluster needs the namespaces and images of experiments.Prepare and, for the protected half,
+// Bulkhead with its tenants.
+func Play(ctx context.Context, c *cluster.Cluster, ids []string, protected bool, report *results.Report) error {
 	s := &stage{Cluster: c, protected: protected}
 	for _, f := range all() {
+		if !slices.Contains(ids, f.id) {
+			continue
+		}
 		script := f.without
 		if protected {
 			script = f.with

@@ -33,28 +33,41 @@ func flushAll() []string {
 	return script
 }
 
-// rules lists what of a pod's filter tables can hold a packet back: all rules, policies other than ACCEPT, and the
-// members of sets.
+// rules lists what of a pod's filter tables can hold a packet back: the first rule of each built-in chain, all rules of
+// other chains, policies other than ACCEPT, and the members of sets. (A foreign rule that has been put above the firewall
+// is made harmless by moving the firewall above it again.)
 func (s *stage) rules(ctx context.Context, pod *corev1.Pod) ([]string, error) {
 	var script []string
 	for _, iptables := range backends() {
 		script = append(script, iptables+"-save -t filter")
 	}
 	saved, err := s.inNetwork(ctx, pod, append(script, "ipset save -sorted")...)
-	if err != nil {
-		return nil, err
-	}
+	return effective(saved), err
+}
+
+// effective picks from the output of iptables-save, of several tables, and of ipset.
+func effective(saved string) []string {
 	var rules []string
+	seen := map[string]bool{}
 	for line := range strings.Lines(saved) {
 		line = strings.TrimSpace(line)
+		fields := strings.Fields(line)
 		switch {
-		case strings.HasPrefix(line, "-A "), strings.HasPrefix(line, "add "):
-			rules = append(rules, line)
+		case strings.HasPrefix(line, "*"):
+			clear(seen) // another table begins
 		case strings.HasPrefix(line, ":") && strings.Contains(line, " DROP "):
-			rules = append(rules, strings.SplitN(line, " [", 2)[0])
+			rules = append(rules, strings.Join(fields[:2], " "))
+		case strings.HasPrefix(line, "add "):
+			rules = append(rules, line)
+		case strings.HasPrefix(line, "-A "):
+			chain := fields[1]
+			if !slices.Contains([]string{"INPUT", "OUTPUT", "FORWARD"}, chain) || !seen[chain] {
+				rules = append(rules, line)
+			}
+			seen[chain] = true
 		}
 	}
-	return rules, nil
+	return rules
 }
 
 // hasRules is rules of a pod that must have some.

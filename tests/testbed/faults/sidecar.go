@@ -43,6 +43,9 @@ func (s *stage) silent(ctx context.Context, to, from *corev1.Pod) error {
 // way is a way for a container to die; it returns when the container runs again.
 type way func(ctx context.Context, s *stage, pod *corev1.Pod, container string) error
 
+// harmless is a foreign rule: tampering that opens nothing to the stream.
+const harmless = "iptables -w -I OUTPUT -d 192.0.2.1 -j ACCEPT"
+
 // sidecarDies: the victim's rules stand while its firewall's container is dead and while it starts again, and are
 // watched again after that. The attacker has no firewall of its own.
 func sidecarDies(die way) play {
@@ -72,7 +75,7 @@ func sidecarDies(die way) play {
 			return "", "", fmt.Errorf("it had %d rules and has %d", len(had), len(have))
 		}
 		// Watched again: an added rule is taken away.
-		if _, err := s.inNetwork(ctx, to, "iptables -w -I OUTPUT -d 192.0.2.1 -j ACCEPT"); err != nil {
+		if _, err := s.inNetwork(ctx, to, harmless); err != nil {
 			return "", "", err
 		}
 		took, err := s.waitForRules(ctx, to, had)
@@ -123,10 +126,11 @@ func outOfMemory(ctx context.Context, s *stage, pod *corev1.Pod, container strin
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		// A chain of somebody else's is no hole, but a change to look at. It fails when the container has ended.
+		// A rule that lets nothing through which is sent here, but has to be taken away: by the programs of iptables, which
+		// need memory. Errors are those of a container that has ended.
 		for work.Err() == nil {
-			_, _ = s.inNetwork(work, pod, "iptables -w -N foreign", "iptables -w -X foreign")
-			_ = sleep(work, 50*time.Millisecond)
+			_, _ = s.inNetwork(work, pod, harmless)
+			_ = sleep(work, 200*time.Millisecond)
 		}
 	}()
 	restarted, err := s.waitRestarted(ctx, pod, container, before)

@@ -43,7 +43,7 @@ func demo(ctx context.Context, s settings) error {
 }
 
 func playAll(ctx context.Context, s settings) error {
-	report, err := experiments.All(ctx, s.repository, s.log)
+	report, err := experiments.All(ctx, s.repository, s.only, s.log)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
@@ -32,6 +33,7 @@ commands:
 
 flags:
   --repository DIR   the Bulkhead repository (default: found upwards from here)
+  --only IDS         play: the experiments and faults with these ids alone, comma-separated
   --bare             up: neither cert-manager nor Bulkhead
   --second           up: a second interface for every pod, net1, in one network by macvlan
   --proxy-mode MODE  up: kube-proxy's, iptables (the default) or nftables
@@ -47,6 +49,7 @@ type settings struct {
 	controlPlane bool
 	proxyMode    string
 	apiServer    []string
+	only         []string
 	log          *progress.Log
 }
 
@@ -80,6 +83,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&s.second, "second", false, "")
 	flags.BoolVar(&s.controlPlane, "control-plane", false, "")
 	flags.StringVar(&s.proxyMode, "proxy-mode", "", "")
+	flags.Func("only", "", func(ids string) error {
+		s.only = append(s.only, strings.Split(ids, ",")...)
+		return nil
+	})
 	flags.Func("api-server", "", func(flag string) error {
 		s.apiServer = append(s.apiServer, flag)
 		return nil
