@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +30,9 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	// A second signal ends the program at once, but not the echo of the first: timeout(1)
+	// and others send one to the program and one to its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	err := newCommand(filepath.Base(os.Args[0])).ExecuteContext(ctx)
 	if err == nil {
 		return

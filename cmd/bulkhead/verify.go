@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/netip"
 	"strings"
 
@@ -88,8 +88,8 @@ func (f *verifyFlags) run(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	klog.LogToStderr(false) // what client-go says of broken connections is in the errors too
-	klog.SetOutput(io.Discard)
+	// What client-go says of broken connections is in the errors too.
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	f.options.Config, f.options.Progress = config, command.ErrOrStderr()
 	report, err := verify.Run(command.Context(), f.options)
 	if len(report.Experiments) == 0 {

@@ -39,7 +39,7 @@ func dial(ctx context.Context, a attempt, targets []string) ([]Answer, error) {
 				answer.Outcome = Reached
 				answer.Said = append(answer.Said, r.said)
 			} else if outcome, known := judge(r.err); known {
-				answer.Detail = r.err.Error()
+				answer.Detail = reason(r.err, a.within)
 				if answer.Outcome == Blocked {
 					answer.Outcome = outcome
 				}
@@ -91,6 +91,17 @@ func judge(err error) (outcome Outcome, known bool) {
 		}
 	}
 	return "", false
+}
+
+// reason is an error for a person.
+func reason(err error, within time.Duration) string {
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Sprintf("no answer in %s", within)
+	}
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return err.Error()
 }
 
 // seen asks the server of this pod, again and again until the time is over.
