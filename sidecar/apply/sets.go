@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -40,7 +39,7 @@ func (a *Applier) fill(plan rules.Plan) ([]Difference, error) {
 	var differences []Difference
 	for _, table := range plan.Tables {
 		want := table.Peers
-		planned := sorted(want.Members)
+		planned := want.Members
 		if len(planned) > ipset.Maximum {
 			return differences, fmt.Errorf("set %s: %d members are more than the %d that a set takes", want.Name, len(planned), ipset.Maximum)
 		}
@@ -171,7 +170,7 @@ func setDifferences(want rules.Set, planned []netip.Prefix, found *ipset.Set) []
 // planned. Both are sorted.
 func compare(planned, found []netip.Prefix) (missing, strangers []netip.Prefix) {
 	for len(planned) > 0 && len(found) > 0 {
-		switch order := ascending(planned[0], found[0]); {
+		switch order := rules.Ascending(planned[0], found[0]); {
 		case order == 0:
 			planned, found = planned[1:], found[1:]
 		case order < 0:
@@ -183,21 +182,7 @@ func compare(planned, found []netip.Prefix) (missing, strangers []netip.Prefix) 
 	return append(missing, planned...), append(strangers, found...)
 }
 
-// sorted returns them sorted and each once, themselves if they are.
-func sorted(prefixes []netip.Prefix) []netip.Prefix {
-	for i := 1; i < len(prefixes); i++ {
-		if ascending(prefixes[i-1], prefixes[i]) >= 0 {
-			return slices.Compact(slices.SortedFunc(slices.Values(prefixes), ascending))
-		}
-	}
-	return prefixes
-}
-
-// ascending orders prefixes in canonical form, for which it is netip.Prefix.Compare in
-// a fifth of the time.
-func ascending(a, b netip.Prefix) int {
-	if order := a.Addr().Compare(b.Addr()); order != 0 {
-		return order
-	}
-	return cmp.Compare(a.Bits(), b.Bits())
+// sorted are the members of a set as it was read.
+func sorted(members []netip.Prefix) []netip.Prefix {
+	return slices.Compact(slices.SortedFunc(slices.Values(members), rules.Ascending))
 }

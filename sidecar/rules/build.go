@@ -32,13 +32,14 @@ func Build(c *config.Config, pod Pod) (Plan, error) {
 	}
 	var plan Plan
 	open := false
+	peers := newRanges(c.Peers)
 	for _, family := range families {
 		tables := builder{
 			family:    family,
 			config:    c,
 			addresses: family.addresses(pod.Addresses),
 			gateways:  family.addresses(pod.Gateways),
-			peers:     family.prefixes(c.Peers),
+			peers:     peers.of(family),
 			log:       pod.Log,
 		}
 		member, err := tables.member()
@@ -61,7 +62,7 @@ type builder struct {
 	config    *config.Config
 	addresses []netip.Addr
 	gateways  []netip.Addr
-	peers     []netip.Prefix
+	peers     ranges
 	log       bool
 }
 
@@ -69,7 +70,7 @@ type builder struct {
 func (b builder) member() (bool, error) {
 	found := false
 	for _, addr := range global(b.addresses) {
-		own, denied := holds(b.config.Peers, addr), holds(b.config.Denied, addr)
+		own, denied := b.peers.overlap(single(addr)), holds(b.config.Denied, addr)
 		switch {
 		case denied && !own:
 			return false, fmt.Errorf("the pod's address %s lies in a range of another tenant than %s %v: the cluster's IPAM does not keep to them",

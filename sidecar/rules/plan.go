@@ -63,8 +63,9 @@ func (t Table) Drops(yield func(Place, Rule) bool) {
 
 // Set is an ipset of type hash:net.
 type Set struct {
-	Name    string
-	Family  Family
+	Name   string
+	Family Family
+	// Members are in the order of Ascending, each once.
 	Members []netip.Prefix
 }
 

@@ -15,7 +15,7 @@ import (
 //
 // other and own are the flags of the two sides, side is the other in the set's words.
 func (b builder) shortcut(other, own, side string) []Rule {
-	at := slices.IndexFunc(b.addresses, func(addr netip.Addr) bool { return holds(b.peers, addr) })
+	at := slices.IndexFunc(b.addresses, func(addr netip.Addr) bool { return b.peers.overlap(single(addr)) })
 	exceptions := filtered(slices.Concat(b.nodePrefixes(), b.family.metadata()), b.amongPeers)
 	if at < 0 || len(exceptions) > 1 {
 		return nil
@@ -38,9 +38,7 @@ func (b builder) shortcut(other, own, side string) []Rule {
 
 // amongPeers says whether a prefix holds addresses of the peers': what it is judged
 // as must be asked before the peer set is.
-func (b builder) amongPeers(prefix netip.Prefix) bool {
-	return slices.ContainsFunc(b.peers, prefix.Overlaps)
-}
+func (b builder) amongPeers(prefix netip.Prefix) bool { return b.peers.overlap(prefix) }
 
 func (b builder) elsewhere(prefix netip.Prefix) bool { return !b.amongPeers(prefix) }
 
