@@ -73,7 +73,7 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 		return nil, failure("make a client: %w", err)
 	}
 	if o.leaderElect {
-		if err := o.startElection(ctx, config, cluster); err != nil {
+		if err := o.startElection(ctx, config, cluster, recorder); err != nil {
 			return nil, failure("%w", err)
 		}
 	}

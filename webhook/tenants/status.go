@@ -34,11 +34,12 @@ const reasonReady = "Admitting"
 type StatusController struct {
 	cluster *Cluster
 	kube    kubernetes.Interface
+	events  EventRecorder
 }
 
 // NewStatusController takes the cluster's Tenants from a running Cluster.
-func NewStatusController(cluster *Cluster, kube kubernetes.Interface) *StatusController {
-	return &StatusController{cluster, kube}
+func NewStatusController(cluster *Cluster, kube kubernetes.Interface, events EventRecorder) *StatusController {
+	return &StatusController{cluster, kube, events}
 }
 
 // Run writes statuses until the context ends, which is no error.
@@ -46,6 +47,8 @@ func (s *StatusController) Run(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(s.kube, 0, informers.WithTransform(trim))
 	run := &statusRun{
 		cluster:    s.cluster,
+		events:     s.events,
+		began:      time.Now(),
 		namespaces: factory.Core().V1().Namespaces().Informer(),
 		pods:       factory.Core().V1().Pods().Informer(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
@@ -78,7 +81,7 @@ func trim(object any) (any, error) {
 		for _, status := range o.Status.InitContainerStatuses {
 			if status.Name == sidecarconfig.InitContainer || status.Name == sidecarconfig.FirewallContainer {
 				trimmed.Status.InitContainerStatuses = append(trimmed.Status.InitContainerStatuses,
-					corev1.ContainerStatus{Name: status.Name, State: status.State})
+					corev1.ContainerStatus{Name: status.Name, State: status.State, LastTerminationState: status.LastTerminationState})
 			}
 		}
 		return trimmed, nil
@@ -89,12 +92,16 @@ func trim(object any) (any, error) {
 }
 
 func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion}
+	return metav1.ObjectMeta{
+		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
+	}
 }
 
 // statusRun is one term of office.
 type statusRun struct {
 	cluster          *Cluster
+	events           EventRecorder
+	began            time.Time
 	namespaces, pods cache.SharedIndexInformer
 	queue            workqueue.TypedRateLimitingInterface[string]
 }
@@ -139,7 +146,13 @@ func (r *statusRun) follow() (unfollow func(), err error) {
 	if _, err = r.namespaces.AddEventHandler(handler(func(object any) { r.enqueueClaimers(object, metav1.Object.GetName) })); err != nil {
 		return unfollow, err
 	}
-	_, err = r.pods.AddEventHandler(handler(func(object any) { r.enqueueClaimers(object, metav1.Object.GetNamespace) }))
+	if _, err = r.pods.AddEventHandler(handler(func(object any) { r.enqueueClaimers(object, metav1.Object.GetNamespace) })); err != nil {
+		return unfollow, err
+	}
+	_, err = r.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(pod any) { r.tellFailures(nil, pod.(*corev1.Pod)) },
+		UpdateFunc: func(before, pod any) { r.tellFailures(before.(*corev1.Pod), pod.(*corev1.Pod)) },
+	})
 	return unfollow, err
 }
 
