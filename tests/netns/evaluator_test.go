@@ -108,8 +108,8 @@ func sampleOf(table *specification.Ruleset, facts rules.Pod, family rules.Family
 		if packet.Fragment && direction == specification.In {
 			continue // put together before the rules see them
 		}
-		if packet.Source == netip.IPv4Unspecified() && direction == specification.Out {
-			continue // the kernel fills in an address of the pod's
+		if direction == specification.Out && (packet.Source == netip.IPv4Unspecified() || packet.Destination == netip.IPv4Unspecified()) {
+			continue // the kernel fills in an address of the pod's, or takes it for the pod itself
 		}
 		accepted := table.Accepts(packet)
 		seen[accepted]++
