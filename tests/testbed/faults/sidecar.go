@@ -120,15 +120,13 @@ func outOfMemory(ctx context.Context, s *stage, pod *corev1.Pod, container strin
 	if err != nil {
 		return err
 	}
-	if err := s.squeeze(ctx, pid); err != nil {
-		return fmt.Errorf("take the memory of %s: %w", container, err)
-	}
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		// A rule that lets nothing through which is sent here, but has to be taken away: by the programs of iptables, which
 		// need memory. Errors are those of a container that has ended.
 		for work.Err() == nil {
+			_ = s.squeeze(work, pid)
 			_, _ = s.inNetwork(work, pod, harmless)
 			_ = sleep(work, 200*time.Millisecond)
 		}
