@@ -42,14 +42,15 @@ var rules = []rule{
 	{folder: "feed", ours: []string{"feed", "api"}, theirs: []string{anything}},
 	{folder: "sidecar", ours: []string{"sidecar", "feed/protocol"}, theirs: sidecarLibraries},
 	{folder: "webhook", ours: []string{"webhook", "rego", "api", "certs", "feed/protocol", "sidecar/config"}, theirs: []string{anything}},
-	{folder: "verify/probe", theirs: sidecarLibraries},
+	{folder: "verify/packet"},
+	{folder: "verify/probe", ours: []string{"verify/packet"}, theirs: sidecarLibraries},
 	{folder: "verify", ours: []string{"verify", "api", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "cmd/bulkhead-probe", ours: []string{"verify/probe"}, theirs: sidecarLibraries},
 	{folder: "cmd/bulkhead-firewall", ours: []string{"sidecar", "feed/protocol"}, theirs: sidecarLibraries},
 	{folder: "cmd", ours: []string{"api", "certs", "verify", "feed", "rego", "sidecar", "webhook", "cmd/image"}, theirs: []string{anything}},
 	{folder: "charts", theirs: []string{anything}},
 	{folder: "docs", ours: []string{"rego"}, theirs: []string{anything}},
-	{folder: "tests", ours: []string{"api", "certs", "feed", "rego", "sidecar", "webhook", "tests"}, theirs: []string{anything}},
+	{folder: "tests", ours: []string{"verify/packet", "api", "certs", "feed", "rego", "sidecar", "webhook", "tests"}, theirs: []string{anything}},
 }
 
 // sidecarLibraries keep the sidecar small: it runs in every pod.

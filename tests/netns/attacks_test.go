@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
+	"github.com/bulkhead-dev/bulkhead/verify/packet"
 )
 
 // servicePort is a port of alice1 that no probe names.
@@ -40,8 +41,8 @@ func reachesLinkLocal(t testing.TB, l *lab, expected bool) bool {
 // forged sends from bob as if from alice2 (P3).
 func forged(l *lab, to *pod) func([]byte) error {
 	return func(payload []byte) error {
-		packet := ipv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(to.ipv4, 7000), payload)
-		return sendRaw(l.bob.namespace, to.ipv4, unix.IPPROTO_RAW, nil)(packet)
+		whole := packet.IPv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(to.ipv4, 7000), payload)
+		return sendRaw(l.bob.namespace, to.ipv4, unix.IPPROTO_RAW, nil)(whole)
 	}
 }
 
@@ -89,7 +90,7 @@ func encapsulated(node string) func(testing.TB, *lab, bool) bool {
 			frame := slices.Concat(
 				[]byte{0x08, 0, 0, 0, 0, 0, 42, 0}, // RFC 7348
 				l.alice1.mac, l.alice2.mac, []byte{0x08, 0x00},
-				ipv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(l.alice1.ipv4, 7000), payload))
+				packet.IPv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(l.alice1.ipv4, 7000), payload))
 			return sendUDP(l.bob.namespace, netip.AddrPortFrom(netip.MustParseAddr(node), 4789))(frame)
 		}, expected)
 	}
@@ -127,7 +128,7 @@ func martian(t testing.TB, l *lab, from, destination netip.Addr, expected bool) 
 			defer unix.Close(fd)
 			to := &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0x08, 0x00}), Ifindex: eth0.Index, Halen: 6}
 			copy(to.Addr[:], l.alice1.mac)
-			return unix.Sendto(fd, ipv4UDP(netip.AddrPortFrom(from, 7000), netip.AddrPortFrom(destination, 7000), payload), 0, to)
+			return unix.Sendto(fd, packet.IPv4UDP(netip.AddrPortFrom(from, 7000), netip.AddrPortFrom(destination, 7000), payload), 0, to)
 		})
 	}, expected)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
 	"github.com/bulkhead-dev/bulkhead/tests/specification"
+	"github.com/bulkhead-dev/bulkhead/verify/packet"
 )
 
 // TestEvaluatorIsTheKernel proves the evaluator with which the rules are held against
@@ -298,6 +299,6 @@ func wireFormat(p specification.Packet, number int) []byte {
 	source, destination := p.Source.As4(), p.Destination.As4()
 	copy(header[12:], source[:])
 	copy(header[16:], destination[:])
-	binary.BigEndian.PutUint16(header[10:], checksum(header))
+	binary.BigEndian.PutUint16(header[10:], packet.Checksum(header))
 	return append(header, body...)
 }

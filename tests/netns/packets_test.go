@@ -3,7 +3,6 @@
 package netns
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -272,32 +271,4 @@ func sockaddr(to netip.AddrPort) unix.Sockaddr {
 		}
 	}
 	return &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16(), ZoneId: zone}
-}
-
-// ipv4UDP is a whole IPv4 packet with a UDP datagram, as an attacker forges it.
-func ipv4UDP(from, to netip.AddrPort, payload []byte) []byte {
-	length := 28 + len(payload)
-	packet := make([]byte, 28, length)
-	packet[0] = 0x45
-	binary.BigEndian.PutUint16(packet[2:], uint16(length))
-	packet[8], packet[9] = 64, unix.IPPROTO_UDP
-	source, destination := from.Addr().As4(), to.Addr().As4()
-	copy(packet[12:], source[:])
-	copy(packet[16:], destination[:])
-	binary.BigEndian.PutUint16(packet[10:], checksum(packet[:20]))
-	binary.BigEndian.PutUint16(packet[20:], from.Port())
-	binary.BigEndian.PutUint16(packet[22:], to.Port())
-	binary.BigEndian.PutUint16(packet[24:], uint16(8+len(payload))) // checksum 0: none
-	return append(packet, payload...)
-}
-
-func checksum(data []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(data); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(data[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

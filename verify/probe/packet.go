@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-dev/bulkhead/verify/packet"
 )
 
 // apart is the time between two packets of one attempt: the first may be lost to neighbour discovery.
@@ -20,14 +22,14 @@ const apart = 100 * time.Millisecond
 
 // packets sends one packet after the other to a target until the time is over. EPERM is the sender's own kernel, and
 // enough to know.
-func packets(ctx context.Context, a attempt, targets []string, packet func(netip.AddrPort) error) ([]Answer, error) {
+func packets(ctx context.Context, a attempt, targets []string, transmit func(netip.AddrPort) error) ([]Answer, error) {
 	return each(targets, func(target string) (Answer, error) {
 		to, err := parseTarget(target)
 		if err != nil {
 			return Answer{}, err
 		}
 		for deadline := time.Now().Add(a.within / 2); ; {
-			if err := packet(to); err != nil {
+			if err := transmit(to); err != nil {
 				outcome, known := judge(err)
 				if !known {
 					return Answer{}, err
@@ -79,11 +81,11 @@ func forge(ctx context.Context, a attempt, targets []string) ([]Answer, error) {
 		return nil, err
 	}
 	return packets(ctx, a, targets, func(to netip.AddrPort) error {
-		packet, err := ipv4UDP(netip.AddrPortFrom(from, DataPort), to, []byte(a.token))
+		forged, err := ipv4UDP(netip.AddrPortFrom(from, DataPort), to, []byte(a.token))
 		if err != nil {
 			return err
 		}
-		return transmit(netip.AddrPortFrom(to.Addr(), 0), unix.SOCK_RAW, unix.IPPROTO_RAW, packet)
+		return transmit(netip.AddrPortFrom(to.Addr(), 0), unix.SOCK_RAW, unix.IPPROTO_RAW, forged)
 	})
 }
 
@@ -133,11 +135,11 @@ func frame(ctx context.Context, a attempt, targets []string) ([]Answer, error) {
 		if err != nil {
 			return err
 		}
-		packet, err := ipv4UDP(netip.AddrPortFrom(source, DataPort), to, []byte(a.token))
+		forged, err := ipv4UDP(netip.AddrPortFrom(source, DataPort), to, []byte(a.token))
 		if err != nil {
 			return err
 		}
-		return unix.Sendto(fd, packet, 0, hop)
+		return unix.Sendto(fd, forged, 0, hop)
 	})
 }
 
@@ -173,33 +175,10 @@ func nextHop(to netip.Addr) (*unix.SockaddrLinklayer, netip.Addr, error) {
 	return address, source.Unmap(), nil
 }
 
-// ipv4UDP is a whole IPv4 packet with a UDP datagram, as an attacker forges it.
+// ipv4UDP is a forged packet of IPv4.
 func ipv4UDP(from, to netip.AddrPort, payload []byte) ([]byte, error) {
 	if !from.Addr().Is4() || !to.Addr().Is4() {
 		return nil, fmt.Errorf("from %s to %s: want IPv4", from, to)
 	}
-	length := 28 + len(payload)
-	packet := make([]byte, 28, length)
-	packet[0] = 0x45
-	binary.BigEndian.PutUint16(packet[2:], uint16(length))
-	packet[8], packet[9] = 64, unix.IPPROTO_UDP
-	source, destination := from.Addr().As4(), to.Addr().As4()
-	copy(packet[12:], source[:])
-	copy(packet[16:], destination[:])
-	binary.BigEndian.PutUint16(packet[10:], checksum(packet[:20]))
-	binary.BigEndian.PutUint16(packet[20:], from.Port())
-	binary.BigEndian.PutUint16(packet[22:], to.Port())
-	binary.BigEndian.PutUint16(packet[24:], uint16(8+len(payload))) // checksum 0: none
-	return append(packet, payload...), nil
-}
-
-func checksum(data []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(data); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(data[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
+	return packet.IPv4UDP(from, to, payload), nil
 }
