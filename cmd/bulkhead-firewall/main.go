@@ -190,7 +190,7 @@ func open(stderr io.Writer) (*apply.Applier, *slog.Logger, error) {
 		}
 	}
 	if backend == apply.NFTables {
-		err = errors.Join(err, nftables.Kernel{}.Guard())
+		err = errors.Join(err, (&nftables.Kernel{}).Guard())
 	}
 	return nil, nil, err
 }

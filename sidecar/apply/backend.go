@@ -30,7 +30,7 @@ const (
 func DetectBackend() (Backend, error) {
 	// The question with which iptables-nft begins as well. The kernel loads
 	// the module to answer.
-	_, err := nftables.Kernel{}.Generation()
+	_, err := (&nftables.Kernel{}).Generation()
 	switch {
 	case err == nil:
 		return NFTables, nil
@@ -42,9 +42,9 @@ func DetectBackend() (Backend, error) {
 
 // Open finds the tools for a backend, in both families if the kernel has IPv6.
 func Open(backend Backend, ipv6 bool) (*Applier, error) {
-	applier := &Applier{Tables: map[rules.Family]Tables{}, Sets: ipset.Sets{}}
+	applier := &Applier{Tables: map[rules.Family]Tables{}, Sets: &ipset.Sets{}}
 	if backend == NFTables {
-		applier.Kernel = nftables.Kernel{}
+		applier.Kernel = &nftables.Kernel{}
 	} else if err := ownLock(); err != nil {
 		return nil, err
 	}

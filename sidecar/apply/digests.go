@@ -4,6 +4,7 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +37,26 @@ func unhooked(family rules.Family, snapshot *nftables.Snapshot) []Difference {
 	for _, builtin := range builtins() {
 		if chain := table.Chains[builtin]; chain != nil && chain.Base != hooked()[builtin] {
 			found = append(found, Difference{protocol.TamperedChain, fmt.Sprintf("%s %s hangs at %q, not %q", family, builtin, chain.Base, hooked()[builtin])})
+		}
+	}
+	return found
+}
+
+// twice says where a built-in chain has a rule of Bulkhead's again behind the first
+// ones, as it happens when a tool did not list all that was there.
+func twice(table rules.Table, snapshot *nftables.Snapshot) []Difference {
+	var found []Difference
+	for _, hook := range table.Hooks {
+		chain := snapshot.Filter[familyNumber(table.Family)].Chain(hook.Builtin)
+		if chain == nil || len(chain.Rules) < len(hook.Rules) {
+			continue
+		}
+		ours, others := chain.Rules[:len(hook.Rules)], chain.Rules[len(hook.Rules):]
+		for _, rule := range ours {
+			if slices.ContainsFunc(others, func(other nftables.Rule) bool { return other.Digest == rule.Digest }) {
+				found = append(found, Difference{protocol.TamperedJump, fmt.Sprintf("%s %s has a rule of Bulkhead's twice", table.Family, hook.Builtin)})
+				break
+			}
 		}
 	}
 	return found

@@ -125,6 +125,7 @@ func (s *state) differences(plan rules.Plan) []Difference {
 	for _, table := range plan.Tables {
 		if s.snapshot != nil {
 			found = append(found, unhooked(table.Family, s.snapshot)...)
+			found = append(found, twice(table, s.snapshot)...)
 		}
 		if err := s.errs[table.Family]; err != nil {
 			found = append(found, Difference{protocol.TamperedTable, fmt.Sprintf("%s cannot be read: %v", table.Family, err)})

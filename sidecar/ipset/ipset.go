@@ -75,15 +75,16 @@ func Kind(ipv6 bool) string {
 	return hashNet + " IPv4"
 }
 
-// Sets are those of the network namespace of the calling thread.
-type Sets struct{}
+// Sets are those of the network namespace of the thread that uses it first. It is not
+// for concurrent use.
+type Sets struct{ conn nfnetlink.Kept }
 
 // Read returns a set, nil if there is none of that name.
-func (Sets) Read(name string) (*Set, error) {
+func (s *Sets) Read(name string) (*Set, error) {
 	var set *Set
 	err := nfnetlink.Retry(func() error {
 		set = &Set{}
-		return talk("read", cmdList, unix.NLM_F_DUMP, named(name), set.read)
+		return s.talk("read", cmdList, unix.NLM_F_DUMP, named(name), set.read)
 	})
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
@@ -121,12 +122,12 @@ func (s *Set) read(m nfnetlink.Message) error {
 }
 
 // Create makes an empty set.
-func (Sets) Create(name string, ipv6 bool) error {
+func (s *Sets) Create(name string, ipv6 bool) error {
 	family := uint8(unix.AF_INET)
 	if ipv6 {
 		family = unix.AF_INET6
 	}
-	return talk("create", cmdCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, named(name).
+	return s.talk("create", cmdCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, named(name).
 		String(attrType, hashNet).
 		Uint8(attrRevision, revision).
 		Uint8(attrFamily, family).
@@ -134,24 +135,24 @@ func (Sets) Create(name string, ipv6 bool) error {
 }
 
 // Add adds members, of which some may be there already.
-func (Sets) Add(name string, members []netip.Prefix) error {
-	return change("add to", cmdAdd, name, members)
+func (s *Sets) Add(name string, members []netip.Prefix) error {
+	return s.change("add to", cmdAdd, name, members)
 }
 
 // Remove removes members, of which some may be gone already.
-func (Sets) Remove(name string, members []netip.Prefix) error {
-	return change("remove from", cmdDel, name, members)
+func (s *Sets) Remove(name string, members []netip.Prefix) error {
+	return s.change("remove from", cmdDel, name, members)
 }
 
 // Swap exchanges the contents of two sets in one step.
-func (Sets) Swap(one, other string) error {
-	return talk("swap", cmdSwap, 0, named(one).String(attrType, other), nil)
+func (s *Sets) Swap(one, other string) error {
+	return s.talk("swap", cmdSwap, 0, named(one).String(attrType, other), nil)
 }
 
 // Destroy removes a set, which the kernel refuses while a rule uses it.
-func (Sets) Destroy(name string) error { return talk("destroy", cmdDestroy, 0, named(name), nil) }
+func (s *Sets) Destroy(name string) error { return s.talk("destroy", cmdDestroy, 0, named(name), nil) }
 
-func change(what string, command uint16, name string, members []netip.Prefix) error {
+func (s *Sets) change(what string, command uint16, name string, members []netip.Prefix) error {
 	for len(members) > 0 {
 		count := min(portion, len(members))
 		var data nfnetlink.Attributes
@@ -164,7 +165,7 @@ func change(what string, command uint16, name string, members []netip.Prefix) er
 				Nested(dataAddress, nfnetlink.Attributes{}.Bytes(kind|unix.NLA_F_NET_BYTEORDER, member.Addr().AsSlice())).
 				Uint8(dataBits, uint8(member.Bits())))
 		}
-		if err := talk(what, command, 0, named(name).Uint32(attrLine, 0).Nested(attrADT, data), nil); err != nil {
+		if err := s.talk(what, command, 0, named(name).Uint32(attrLine, 0).Nested(attrADT, data), nil); err != nil {
 			return err
 		}
 		members = members[count:]
@@ -178,19 +179,16 @@ func named(name string) nfnetlink.Attributes {
 }
 
 // talk makes one request; answer is nil for one that is only acknowledged.
-func talk(what string, command, flags uint16, attributes nfnetlink.Attributes, answer func(nfnetlink.Message) error) error {
-	conn, err := nfnetlink.Dial()
-	if err != nil {
-		return err
-	}
+func (s *Sets) talk(what string, command, flags uint16, attributes nfnetlink.Attributes, answer func(nfnetlink.Message) error) error {
 	request := nfnetlink.Message{Type: subsystem<<8 | command, Flags: flags, Family: unix.AF_INET, Attributes: attributes}
-	if answer == nil {
-		err = conn.Do(request)
-	} else {
-		err = conn.Ask(request, answer)
-	}
+	err := s.conn.Talk(func(conn *nfnetlink.Conn) error {
+		if answer == nil {
+			return conn.Do(request)
+		}
+		return conn.Ask(request, answer)
+	})
 	if err != nil {
-		err = fmt.Errorf("%s set %s: %w", what, attributes.Find(attrName).Text(), explain(err))
+		return fmt.Errorf("%s set %s: %w", what, attributes.Find(attrName).Text(), explain(err))
 	}
-	return errors.Join(err, conn.Close())
+	return nil
 }

@@ -40,7 +40,7 @@ func must(t testing.TB, errs ...error) {
 
 func members(t *testing.T, name string) []netip.Prefix {
 	t.Helper()
-	set, err := Sets{}.Read(name)
+	set, err := (&Sets{}).Read(name)
 	if err != nil || set == nil || set.Odd {
 		t.Fatalf("set %s: %+v, %v", name, set, err)
 	}
@@ -49,7 +49,7 @@ func members(t *testing.T, name string) []netip.Prefix {
 
 func TestSets(t *testing.T) {
 	nfnetlinktest.Namespace(t)
-	sets := Sets{}
+	sets := &Sets{}
 	if set, err := sets.Read("four"); set != nil || err != nil {
 		t.Fatalf("no set yet: %+v, %v", set, err)
 	}
@@ -82,7 +82,7 @@ func TestSets(t *testing.T) {
 func TestManyMembers(t *testing.T) {
 	nfnetlinktest.Namespace(t)
 	want := many(100_000)
-	must(t, Sets{}.Create("many", false), Sets{}.Add("many", want))
+	must(t, (&Sets{}).Create("many", false), (&Sets{}).Add("many", want))
 	if got := members(t, "many"); !slices.Equal(got, want) {
 		t.Errorf("%d members, want %d", len(got), len(want))
 	}
@@ -100,14 +100,14 @@ func TestOthersSets(t *testing.T) {
 		t.Errorf("plain: %v", got)
 	}
 	for _, name := range []string{"except", "expire"} {
-		if set, err := (Sets{}).Read(name); err != nil || !set.Odd {
+		if set, err := (&Sets{}).Read(name); err != nil || !set.Odd {
 			t.Errorf("%s: %+v, %v", name, set, err)
 		}
 	}
-	if set, err := (Sets{}).Read("ip"); err != nil || set.Kind == Kind(false) {
+	if set, err := (&Sets{}).Read("ip"); err != nil || set.Kind == Kind(false) {
 		t.Errorf("ip: %+v, %v", set, err)
 	}
-	if err := (Sets{}).Destroy("used"); err == nil || !strings.Contains(err.Error(), "in use") {
+	if err := (&Sets{}).Destroy("used"); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("used: %v", err)
 	}
 }
@@ -126,9 +126,9 @@ func TestErrorsSayWhatIsMeant(t *testing.T) {
 // BenchmarkUpdate is one member out and one in, of 100,000.
 func BenchmarkUpdate(b *testing.B) {
 	nfnetlinktest.Namespace(b)
-	all := many(100_001)
-	must(b, Sets{}.Create("many", false), Sets{}.Add("many", all[:100_000]))
+	all, sets := many(100_001), &Sets{}
+	must(b, sets.Create("many", false), sets.Add("many", all[:100_000]))
 	for b.Loop() {
-		must(b, Sets{}.Remove("many", all[:1]), Sets{}.Add("many", all[:1]))
+		must(b, sets.Remove("many", all[:1]), sets.Add("many", all[:1]))
 	}
 }

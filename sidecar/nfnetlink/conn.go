@@ -243,6 +243,30 @@ func Retry(read func() error) error {
 	return err
 }
 
+// Kept is a Conn that is opened when it is first needed and then kept: to close one, the
+// kernel first waits until what nftables deleted last is gone, a dozen milliseconds in
+// which the guard would not stand. The zero value is ready; it stays with the network
+// namespace of the thread that used it first.
+type Kept struct{ conn *Conn }
+
+// Talk lends the Conn for a conversation. After one that failed it is another one, but
+// for the failures that are answers: nothing of the name, or of another generation.
+func (k *Kept) Talk(talk func(*Conn) error) error {
+	if k.conn == nil {
+		conn, err := Dial()
+		if err != nil {
+			return err
+		}
+		k.conn = conn
+	}
+	err := talk(k.conn)
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ERESTART) {
+		err = errors.Join(err, k.conn.Close())
+		k.conn = nil
+	}
+	return err
+}
+
 // File makes the socket a file, for messages that come unasked; the Conn is none any
 // longer.
 func (c *Conn) File() (*os.File, error) {

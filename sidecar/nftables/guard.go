@@ -30,10 +30,10 @@ func isGuard(family uint8, name string) bool {
 
 // Guard drops every packet of both families, in one transaction, before any other
 // chain sees it. What somebody put into a table of that name is thrown away.
-func (k Kernel) Guard() error {
+func (k *Kernel) Guard() error {
 	found, err := k.Look()
 	if err == nil {
-		err = with(func(conn *nfnetlink.Conn) error { return conn.Batch(0, guardRequests(found.Guard)...) })
+		err = k.conn.Talk(func(conn *nfnetlink.Conn) error { return conn.Batch(0, guardRequests(found.Guard)...) })
 	}
 	if err != nil {
 		return fmt.Errorf("set the guard: %w", err)
@@ -61,8 +61,8 @@ func guardRequests(found Guard) []nfnetlink.Message {
 
 // Lift puts the guard to rest if the ruleset is still of that generation, and returns
 // the one that follows. Otherwise the error is unix.ERESTART.
-func (Kernel) Lift(generation uint32) (uint32, error) {
-	err := with(func(conn *nfnetlink.Conn) error {
+func (k *Kernel) Lift(generation uint32) (uint32, error) {
+	err := k.conn.Talk(func(conn *nfnetlink.Conn) error {
 		return conn.Batch(generation, guardIs(unix.NFT_TABLE_F_DORMANT))
 	})
 	if err != nil {
@@ -80,14 +80,14 @@ func guardIs(flags uint32) nfnetlink.Message {
 
 // MakeFilter makes iptables' filter table of a family where there is none, with
 // built-in chains that drop: iptables would make them accept and then change that.
-func (Kernel) MakeFilter(family uint8) error {
+func (k *Kernel) MakeFilter(family uint8) error {
 	table := inet(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, nfnetlink.Attributes{}.String(unix.NFTA_TABLE_NAME, FilterTable))
 	table.Family = family
 	requests := []nfnetlink.Message{table}
 	for name, hook := range filterHooks() {
 		requests = append(requests, dropChain(family, FilterTable, name, hook, 0))
 	}
-	if err := with(func(conn *nfnetlink.Conn) error { return conn.Batch(0, requests...) }); err != nil {
+	if err := k.conn.Talk(func(conn *nfnetlink.Conn) error { return conn.Batch(0, requests...) }); err != nil {
 		return fmt.Errorf("make table %s %s: %w", familyName(family), FilterTable, err)
 	}
 	return nil
@@ -118,10 +118,10 @@ func dropChain(family uint8, table, name string, hook uint32, priority int32) nf
 
 // RemoveFilter deletes iptables' filter table of a family, which makes iptables build
 // it anew: for one that it cannot read or repair.
-func (Kernel) RemoveFilter(family uint8) error {
+func (k *Kernel) RemoveFilter(family uint8) error {
 	request := inet(unix.NFT_MSG_DELTABLE, 0, nfnetlink.Attributes{}.String(unix.NFTA_TABLE_NAME, FilterTable))
 	request.Family = family
-	if err := with(func(conn *nfnetlink.Conn) error { return conn.Batch(0, request) }); err != nil {
+	if err := k.conn.Talk(func(conn *nfnetlink.Conn) error { return conn.Batch(0, request) }); err != nil {
 		return fmt.Errorf("remove table %s %s: %w", familyName(family), FilterTable, err)
 	}
 	return nil

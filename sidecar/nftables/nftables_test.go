@@ -14,7 +14,7 @@ import (
 
 func seen(t *testing.T) *Snapshot {
 	t.Helper()
-	found, err := Kernel{}.Look()
+	found, err := (&Kernel{}).Look()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func seen(t *testing.T) *Snapshot {
 
 func TestGuardAndLift(t *testing.T) {
 	nfnetlinktest.Namespace(t)
-	kernel := Kernel{}
+	kernel := &Kernel{}
 	guard := func(want Guard) {
 		t.Helper()
 		if got := seen(t).Guard; got != want {
@@ -71,12 +71,12 @@ func TestGuardAndLift(t *testing.T) {
 // ruleset was read.
 func TestLiftOfAnotherRuleset(t *testing.T) {
 	nfnetlinktest.Namespace(t)
-	if err := (Kernel{}).Guard(); err != nil {
+	if err := (&Kernel{}).Guard(); err != nil {
 		t.Fatal(err)
 	}
 	generation := seen(t).Generation
 	nfnetlinktest.Run(t, "nft", "nft add table ip other")
-	if _, err := (Kernel{}).Lift(generation); !errors.Is(err, unix.ERESTART) {
+	if _, err := (&Kernel{}).Lift(generation); !errors.Is(err, unix.ERESTART) {
 		t.Errorf("lifted: %v", err)
 	}
 	if got := seen(t).Guard; got != GuardStanding {
@@ -121,7 +121,7 @@ func TestDigests(t *testing.T) {
 func TestFilterTables(t *testing.T) {
 	nfnetlinktest.Namespace(t)
 	for _, family := range []uint8{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {
-		if err := (Kernel{}).MakeFilter(family); err != nil {
+		if err := (&Kernel{}).MakeFilter(family); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestFilterTables(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tool, got, want)
 		}
 	}
-	if err := (Kernel{}).RemoveFilter(unix.NFPROTO_IPV4); err != nil {
+	if err := (&Kernel{}).RemoveFilter(unix.NFPROTO_IPV4); err != nil {
 		t.Fatal(err)
 	}
 	if found := seen(t); found.Filter[unix.NFPROTO_IPV4] != nil || found.Filter[unix.NFPROTO_IPV6] == nil {
@@ -173,8 +173,9 @@ func TestUnsafe(t *testing.T) {
 // one; BenchmarkGuard is that and a guard that is woken and put to rest.
 func BenchmarkLook(b *testing.B) {
 	nfnetlinktest.Namespace(b)
+	kernel := &Kernel{}
 	for b.Loop() {
-		if _, err := (Kernel{}).Look(); err != nil {
+		if _, err := kernel.Look(); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -182,15 +183,16 @@ func BenchmarkLook(b *testing.B) {
 
 func BenchmarkGuard(b *testing.B) {
 	nfnetlinktest.Namespace(b)
+	kernel := &Kernel{}
 	for b.Loop() {
-		if err := (Kernel{}).Guard(); err != nil {
+		if err := kernel.Guard(); err != nil {
 			b.Fatal(err)
 		}
-		generation, err := Kernel{}.Generation()
+		generation, err := kernel.Generation()
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := (Kernel{}).Lift(generation); err != nil {
+		if _, err := kernel.Lift(generation); err != nil {
 			b.Fatal(err)
 		}
 	}

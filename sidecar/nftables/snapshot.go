@@ -59,6 +59,14 @@ type Table struct {
 	Chains map[string]*Chain
 }
 
+// Chain is the table's of that name, or nil.
+func (t *Table) Chain(name string) *Chain {
+	if t == nil {
+		return nil
+	}
+	return t.Chains[name]
+}
+
 // Chain is a chain of such a table.
 type Chain struct {
 	// Base says how a built-in chain is hooked, such as "filter 1 0"; empty for
@@ -78,13 +86,14 @@ type Rule struct {
 // maxRules bounds what is read of a ruleset.
 const maxRules = 20_000
 
-// Kernel is the nftables of the network namespace of the calling thread.
-type Kernel struct{}
+// Kernel is the nftables of the network namespace of the thread that uses it first. It
+// is not for concurrent use.
+type Kernel struct{ conn nfnetlink.Kept }
 
 // Generation asks for the number of the ruleset.
-func (Kernel) Generation() (uint32, error) {
+func (k *Kernel) Generation() (uint32, error) {
 	var generation uint32
-	err := with(func(conn *nfnetlink.Conn) (err error) {
+	err := k.conn.Talk(func(conn *nfnetlink.Conn) (err error) {
 		generation, err = getGeneration(conn)
 		return err
 	})
@@ -92,9 +101,9 @@ func (Kernel) Generation() (uint32, error) {
 }
 
 // Look reads the ruleset as it is at one moment.
-func (Kernel) Look() (*Snapshot, error) {
+func (k *Kernel) Look() (*Snapshot, error) {
 	var found *Snapshot
-	err := with(func(conn *nfnetlink.Conn) error {
+	err := k.conn.Talk(func(conn *nfnetlink.Conn) error {
 		return nfnetlink.Retry(func() (err error) {
 			found, err = look(conn)
 			return err
@@ -232,15 +241,6 @@ func getGeneration(conn *nfnetlink.Conn) (uint32, error) {
 		return nil
 	})
 	return generation, err
-}
-
-// with opens a socket for one conversation.
-func with(talk func(*nfnetlink.Conn) error) error {
-	conn, err := nfnetlink.Dial()
-	if err != nil {
-		return err
-	}
-	return errors.Join(talk(conn), conn.Close())
 }
 
 func kind(command uint16) uint16 { return unix.NFNL_SUBSYS_NFTABLES<<8 | command }
