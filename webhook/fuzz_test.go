@@ -2,14 +2,22 @@ package webhook
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/component-base/metrics"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
@@ -29,13 +37,27 @@ func FuzzReview(f *testing.F) {
 	f.Add(false, reviewJSON(f, newRequest(podEphemeral, "alice", genuine, genuine)))
 	f.Add(false, reviewJSON(f, newRequest(podExec, "alice", []byte(`{"container": "bulkhead-firewall"}`), nil)))
 	f.Add(false, reviewJSON(f, newRequest(tenantCreate, "", []byte(`{"metadata": {"name": "a"}, "spec": {"namespaces": ["a"]}}`), nil)))
+	for resource := range workloads {
+		f.Add(false, reviewJSON(f, workloadRequest(f, resource, "alice", workloadJSON(f, resource, podFlow), nil)))
+	}
+	for resource, object := range fuzzedObjects {
+		f.Add(false, reviewJSON(f, workloadRequest(f, resource, "alice", []byte(object), []byte(object))))
+	}
 	f.Add(false, []byte(`{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {}}`))
 	f.Add(true, []byte(`null`))
 
 	m := NewMetrics(metrics.NewKubeRegistry())
+	var last decision
+	watched := func(decide decideFunc) decideFunc {
+		return func(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
+			last = decide(ctx, request)
+			return last
+		}
+	}
+	log := NewDecisionLog(io.Discard)
 	handlers := map[bool]http.Handler{
-		true:  &reviewHandler{name: "mutate", decide: a.Mutate, metrics: m},
-		false: &reviewHandler{name: "validate", decide: a.Validate, metrics: m},
+		true:  &reviewHandler{"mutate", watched(a.Mutate), m, log, &events{}},
+		false: &reviewHandler{"validate", watched(a.Validate), m, log, &events{}},
 	}
 	f.Fuzz(func(t *testing.T, mutate bool, body []byte) {
 		recorder := httptest.NewRecorder()
@@ -51,6 +73,9 @@ func FuzzReview(f *testing.F) {
 		answer := &admissionv1.AdmissionReview{}
 		if err := json.Unmarshal(recorder.Body.Bytes(), answer); err != nil || answer.Response == nil {
 			t.Fatalf("answer %s: %v", recorder.Body, err)
+		}
+		if answer.Response.Allowed && last.outcome != outcomeAllowed && last.outcome != outcomeExempt {
+			t.Errorf("allowed with outcome %q: %s", last.outcome, last.message)
 		}
 		if !answer.Response.Allowed {
 			if answer.Response.Result == nil || answer.Response.Result.Message == "" {
@@ -116,4 +141,125 @@ func checkAllowed(a *Admission, mutate bool, body []byte, response *admissionv1.
 		return fmt.Errorf("without the genuine sidecar: %s", review.Request.Object.Raw)
 	}
 	return nil
+}
+
+// fuzzedObjects are objects of the kinds that are not pods, by resource.
+var fuzzedObjects = map[string]string{
+	"services":          `{"apiVersion": "v1", "kind": "Service", "spec": {"externalIPs": ["10.0.0.1"]}}`,
+	"endpoints":         `{"apiVersion": "v1", "kind": "Endpoints", "subsets": [{"addresses": [{"ip": "172.16.1.1"}, {"ip": "172.16.2.1"}]}]}`,
+	"endpointslices":    `{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [{"addresses": ["172.16.2.1"]}]}`,
+	"persistentvolumes": `{"apiVersion": "v1", "kind": "PersistentVolume", "spec": {"hostPath": {"path": "/"}, "claimRef": {"namespace": "alice"}}}`,
+	"namespaces":        `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "alice", "labels": {"pod-security.kubernetes.io/enforce": "x"}}}`,
+}
+
+// FuzzDecodeReview: what decodes is a review of ours with a request and its uid, for
+// other decoders too.
+func FuzzDecodeReview(f *testing.F) {
+	f.Add(reviewJSON(f, newRequest(podCreate, "alice", podJSON(f, podShapes["smallest"]), nil)))
+	f.Add([]byte(`{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1", "UID": "2"}}`))
+	f.Add([]byte(`{"request": {"uid": ""}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		request, refusal := decodeReview(body)
+		if (request == nil) == (refusal == nil) {
+			t.Fatalf("request %v, refusal %v", request, refusal)
+		}
+		if refusal != nil {
+			if refusal.code != http.StatusBadRequest || refusal.message == "" {
+				t.Errorf("refusal %+v", refusal)
+			}
+			return
+		}
+		var other struct {
+			Request map[string]any `json:"request"`
+		}
+		if err := json.Unmarshal(body, &other); err != nil || request.UID == "" {
+			t.Errorf("uid %q, another decoder: %v", request.UID, err)
+		}
+	})
+}
+
+// FuzzPatch: the patch of any pod that is not refused applies, leaves a pod that the
+// API's types can hold and that carries the sidecar, and is done with after it.
+func FuzzPatch(f *testing.F) {
+	a := newTestAdmission(f)
+	for _, spec := range podShapes {
+		f.Add(podJSON(f, spec))
+	}
+	f.Add([]byte(`{"apiVersion": "v1", "kind": "Pod", "spec": {"volumes": [{"name": "bulkhead-token"}], "initContainers": [null], "containers": [{}]}}`))
+	f.Fuzz(func(t *testing.T, pod []byte) {
+		d := a.Mutate(t.Context(), newRequest(podCreate, "alice", pod, nil))
+		if !d.allowed || d.outcome == outcomeExempt {
+			return
+		}
+		patched, err := apply(d.patch, pod)
+		if err != nil {
+			t.Fatalf("the patch does not apply: %v", err)
+		}
+		if err := json.Unmarshal(patched, &corev1.Pod{}); err != nil {
+			t.Errorf("the patched pod cannot be decoded: %v: %s", err, patched)
+		}
+		if again := a.Mutate(t.Context(), newRequest(podCreate, "alice", patched, nil)); !again.allowed || len(again.patch) > 0 {
+			t.Errorf("a second time: allowed %t (%s), %d operations", again.allowed, again.message, len(again.patch))
+		}
+	})
+}
+
+// FuzzObjects: of the kinds that are not pods, whatever can be decoded and names an
+// address of another tenant, or a folder of the node, is denied; an error never
+// allows.
+func FuzzObjects(f *testing.F) {
+	a := newTestAdmission(f)
+	resources := slices.Sorted(maps.Keys(fuzzedObjects))
+	for i, resource := range resources {
+		f.Add(uint8(i), []byte(fuzzedObjects[resource]))
+	}
+	f.Add(uint8(1), []byte(`{"subsets": [{"notReadyAddresses": [{"ip": "::ffff:172.16.2.1"}]}]}`))
+	foreign := netip.MustParsePrefix("172.16.2.0/24")
+	f.Fuzz(func(t *testing.T, which uint8, object []byte) {
+		resource := resources[int(which)%len(resources)]
+		d := a.Validate(t.Context(), workloadRequest(t, resource, "alice", object, nil))
+		if d.allowed && d.outcome != outcomeAllowed && d.outcome != outcomeExempt {
+			t.Errorf("allowed with outcome %q", d.outcome)
+		}
+		if !d.allowed {
+			return
+		}
+		for _, address := range addressesIn(resource, object) {
+			if ip, err := netip.ParseAddr(address); err == nil && foreign.Contains(ip.Unmap()) {
+				t.Errorf("%s of another tenant is allowed in %s", address, object)
+			}
+		}
+		var volume corev1.PersistentVolume
+		if resource == "persistentvolumes" && kjson.UnmarshalCaseSensitivePreserveInts(object, &volume) == nil &&
+			volume.Spec.HostPath != nil && volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.Namespace == "alice" {
+			t.Errorf("a hostPath is allowed: %s", object)
+		}
+	})
+}
+
+// addressesIn are the addresses as the API's types read them: names of fields are
+// case-sensitive there, and here nothing is found where they are not exact.
+func addressesIn(resource string, object []byte) []string {
+	var all []string
+	switch resource {
+	case "endpoints":
+		var endpoints corev1.Endpoints
+		if kjson.UnmarshalCaseSensitivePreserveInts(object, &endpoints) != nil {
+			return nil
+		}
+		for _, subset := range endpoints.Subsets {
+			for _, address := range append(subset.Addresses, subset.NotReadyAddresses...) {
+				all = append(all, address.IP)
+			}
+		}
+	case "endpointslices":
+		var slice discoveryv1.EndpointSlice
+		if kjson.UnmarshalCaseSensitivePreserveInts(object, &slice) != nil {
+			return nil
+		}
+		for _, endpoint := range slice.Endpoints {
+			all = append(all, endpoint.Addresses...)
+		}
+	}
+	return all
 }

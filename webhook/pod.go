@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -72,6 +73,11 @@ func decodePod(raw []byte) (*podObject, error) {
 		return nil, errors.New("decode pod: spec is missing")
 	}
 	object := &podObject{raw: raw, pod: &corev1.Pod{Spec: *document.Spec}}
+	if hasNameless(document.Spec) {
+		// Not only invalid: null in a list of containers, which no patch can change,
+		// decodes to one.
+		return nil, errors.New("decode pod: a container has no name")
+	}
 	if len(strict) >= maxStrictErrors {
 		return nil, fmt.Errorf("decode pod: %d or more unknown or doubled fields, %v the first", maxStrictErrors, strict[0])
 	}
@@ -85,6 +91,12 @@ func decodePod(raw []byte) (*podObject, error) {
 		}
 	}
 	return object, nil
+}
+
+func hasNameless(spec *corev1.PodSpec) bool {
+	nameless := func(c corev1.Container) bool { return c.Name == "" }
+	return slices.ContainsFunc(spec.InitContainers, nameless) || slices.ContainsFunc(spec.Containers, nameless) ||
+		slices.ContainsFunc(spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return c.Name == "" })
 }
 
 // unknownFields returns a violation for each field that nothing here can judge.
