@@ -43,6 +43,9 @@ func newAPIServer(t testing.TB, rendered []runtime.Object, tenants []*bulkheadv1
 			object.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{} // the API server's default
 			stored = append(stored, object)
 		case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
+			if object.Spec.MatchResources != nil {
+				object.Spec.MatchResources.ObjectSelector = &metav1.LabelSelector{}
+			}
 			stored = append(stored, object)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 )
 
-var pods = flag.Int("pods", 3000, "how many pods are generated")
+var pods = flag.Int("pods", 1000, "how many pods are generated")
 
 // generator makes requests at random, most of them with something wrong in them.
 type generator struct{ *rand.Rand }

@@ -289,7 +289,7 @@ func (r *run) withoutWebhooks(ctx context.Context) error {
 		pod   *corev1.Pod
 		words string
 	}{
-		{attack(alice), "'bulkhead-pods' denied request: 5 violations: pss-privileged: "},
+		{attack(alice), "'bulkhead-pods' denied request: pss-privileged: "},
 		{ordinary(alice), "fw-sidecar-genuine: "},
 		{unconfined(alice), "fw-sidecar-genuine: "},
 	} {
