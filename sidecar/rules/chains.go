@@ -161,9 +161,9 @@ func (b builder) to() []Rule {
 	for _, protocol := range []int{4, 41, 47} {
 		rules = append(rules, b.drop(fmt.Sprintf("-p %d", protocol), "P6", "a tunnel (IPIP, 6in4, GRE) for a node to unpack"))
 	}
+	rules = append(rules, b.reports()...)
 	rules = append(rules, b.metadata("-d", accept, b.amongPeers)...)
 	rules = append(rules, b.nodes("-d", toNode, b.amongPeers)...)
-	rules = append(rules, b.reports()...)
 	rules = append(rules, b.peer("dst", accept))
 	rules = append(rules, b.metadata("-d", accept, b.elsewhere)...)
 	rules = append(rules, b.nodes("-d", toNode, b.elsewhere)...)

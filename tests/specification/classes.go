@@ -101,6 +101,9 @@ func prefixesOf(c *config.Config, pod rules.Pod, set *Ruleset) []netip.Prefix {
 	for _, addr := range slices.Concat(pod.Addresses, pod.Gateways) {
 		all = append(all, netip.PrefixFrom(addr, addr.BitLen()))
 	}
+	if c.Feed != nil {
+		all = append(all, netip.PrefixFrom(c.Feed.Address.Addr(), c.Feed.Address.Addr().BitLen()))
+	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return slices.Compact(all)
 }
@@ -110,6 +113,9 @@ func numbersOf(c *config.Config, set *Ruleset) []int {
 	all := slices.Concat(set.Numbers, []int{4789, 8472, 6081, 1, 2, 3, 4, 11, 41, 47, 130, 134, 135, 136, 137, 143})
 	for _, port := range c.Probes {
 		all = append(all, int(port))
+	}
+	if c.Feed != nil {
+		all = append(all, int(c.Feed.Address.Port()))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

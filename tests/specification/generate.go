@@ -34,6 +34,10 @@ func Generate(random *rand.Rand) Case {
 			c.Probes = append(c.Probes, port)
 		}
 	}
+	if g.random.IntN(2) == 0 {
+		feeds := []string{"10.96.7.7:443", "172.16.1.9:443", "10.250.0.5:8080", "[fd02::7]:443", "[fd00:1::2]:443"}
+		c.Feed = &config.Feed{Address: netip.MustParseAddrPort(feeds[g.random.IntN(len(feeds))]), ServerName: "feed.example", CA: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}
+	}
 	pod := rules.Pod{IPv6: g.random.IntN(5) > 0, Log: g.random.IntN(2) == 0}
 	for _, peer := range c.Peers {
 		if g.random.IntN(3) > 0 {
@@ -129,6 +133,9 @@ func (c Case) Smaller() []Case {
 		for i := range *list(&c) {
 			add(func(c *Case) { *list(c) = without(*list(c), i) })
 		}
+	}
+	if c.Config.Feed != nil {
+		add(func(c *Case) { c.Config.Feed = nil })
 	}
 	for i := range c.Config.Probes {
 		add(func(c *Case) { c.Config.Probes = without(c.Config.Probes, i) })

@@ -154,6 +154,9 @@ func typical() map[string]Case {
 	add("IPv4 only", func(c *Case) { c.Pod.Addresses = addresses("172.16.1.7", "fe80::7") })
 	add("no log in the kernel", func(c *Case) { c.Pod.Log = false })
 	add("nodes among peers", func(c *Case) { c.Config.Nodes = prefixes("172.16.1.128/28", "fd00:1::80/121") })
+	add("feed", func(c *Case) {
+		c.Config.Feed = &config.Feed{Address: netip.MustParseAddrPort("10.250.0.5:443"), ServerName: "feed.example", CA: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}
+	})
 	add("all allowed", func(c *Case) {
 		c.Config.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Allow}
 	})

@@ -15,7 +15,7 @@ import (
 //  3. The pod sends from its own addresses only.
 //  4. Neighbour discovery is free; a router is who the pod's routes name, and
 //     nobody redirects.
-//  5. Nothing encapsulated leaves.
+//  5. Nothing encapsulated leaves; the feed is reached, and answers, wherever it is.
 //  6. Metadata services are as egress.metadata says.
 //  7. Nodes and gateways open connections to the probes' ports and report errors;
 //     they are answered, and else reached as egress.nodes says.
@@ -65,6 +65,8 @@ func (w world) from(p Packet) bool {
 		return false // 4
 	case p.is(ICMPv6, 130) && p.Source.IsLinkLocalUnicast():
 		return true // 4
+	case p.Direction == In && p.answers() && w.feed(p.Source, p.SourcePort):
+		return true // 5
 	case metadata(p.Source):
 		return c.Egress.Metadata == config.Allow // 6
 	case w.node(p.Source):
@@ -81,6 +83,8 @@ func (w world) to(p Packet) bool {
 		return true // 4
 	case p.encapsulated():
 		return false // 5
+	case p.Protocol == TCP && !p.Fragment && w.feed(p.Destination, p.DestinationPort):
+		return true // 5
 	case metadata(p.Destination):
 		return c.Egress.Metadata == config.Allow // 6
 	case w.node(p.Destination):
@@ -116,6 +120,10 @@ func (w world) announces(p Packet) bool {
 	solicited := netip.MustParsePrefix("ff02::1:ff00:0/104")
 	return p.is(ICMPv6, 135) && p.Source.IsUnspecified() && solicited.Contains(p.Destination) ||
 		p.is(ICMPv6, 143) && p.Destination == netip.MustParseAddr("ff02::16")
+}
+
+func (w world) feed(addr netip.Addr, port uint16) bool {
+	return w.config.Feed != nil && w.config.Feed.Address == netip.AddrPortFrom(addr, port)
 }
 
 func (w world) node(addr netip.Addr) bool {
