@@ -59,7 +59,7 @@ func tampers() []tamper {
 }
 
 // tampering: whatever the node's root does to a pod's rules, they come back, and forbidden packets are blocked again.
-// People are told: by an Event of the pod.
+// People are told: by an Event of the pod, and by a metric that counts each.
 func tampering(ctx context.Context, s *stage) (_ results.Outcome, _ string, err error) {
 	to, from, err := s.opponents(ctx, nil)
 	if err != nil {
@@ -75,6 +75,10 @@ func tampering(ctx context.Context, s *stage) (_ results.Outcome, _ string, err 
 	}
 	defer func() { err = errors.Join(err, dress()) }()
 	if err := s.silent(ctx, to, from); err != nil {
+		return "", "", err
+	}
+	counted, err := s.tamperings(ctx, alice)
+	if err != nil {
 		return "", "", err
 	}
 	var details []string
@@ -100,7 +104,17 @@ func tampering(ctx context.Context, s *stage) (_ results.Outcome, _ string, err 
 		left += after
 	}
 	event, err := s.waitForEvent(ctx, to, "FirewallTampered")
-	details = append(details, "reported: "+event)
+	if err != nil {
+		return "", "", err
+	}
+	err = s.Wait(ctx, "the metric of tamperings", 20*time.Second, func(ctx context.Context) error {
+		now, err := s.tamperings(ctx, alice)
+		if err == nil && now-counted < len(tampers()) {
+			err = fmt.Errorf("it has counted %d of %d", now-counted, len(tampers()))
+		}
+		return err
+	})
+	details = append(details, fmt.Sprintf("counted all %d, reported as an Event: %s", len(tampers()), event))
 	return outcome(left), strings.Join(details, "; "), err
 }
 
