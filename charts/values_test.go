@@ -197,6 +197,9 @@ func TestNotes(t *testing.T) {
 		"default":     {"", []string{"sidecar.image.digest is empty", "config.cluster.nodeCIDRs is empty", "config.cluster.tenantCIDRs is empty"}},
 		"one replica": {twoTenants + digest + "replicas: 1\n", []string{"replicas is 1"}},
 		"complete":    {twoTenants + digest, nil},
+		"no policy":   {twoTenants + digest + "validatingAdmissionPolicy: {enabled: false}\n", []string{"validatingAdmissionPolicy.enabled is false"}},
+		"policy for some": {twoTenants + digest + "validatingAdmissionPolicy: {namespaces: [alice]}\n",
+			[]string{"Tenants' namespaces that validatingAdmissionPolicy.namespaces leaves out, where the API server itself refuses nothing: alice-batch, bob."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, err := helm(t, test.values, "install", releaseName, "bulkhead", "--dry-run=client")

@@ -66,11 +66,20 @@ func Run(ctx context.Context, repository string, log *progress.Log) (report Repo
 		}
 		err = errors.Join(err, log.Step("take the cluster down", c.Stop))
 	}()
-	if err := log.Step("install cert-manager and Bulkhead", func() error { return r.install(ctx) }); err != nil {
-		return Report{}, err
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"install cert-manager and Bulkhead", r.install},
+		{"look what the API server thinks of the policies", r.checkTypes},
+		{"play", r.play},
+		{"uninstall, and install again", r.reinstall},
+	} {
+		if err := log.Step(step.name, func() error { return step.do(ctx) }); err != nil {
+			return r.report, fmt.Errorf("%s: %w", step.name, err)
+		}
 	}
-	err = r.play(ctx)
-	return r.report, err
+	return r.report, nil
 }
 
 func (r *run) install(ctx context.Context) error {
@@ -81,9 +90,63 @@ func (r *run) install(ctx context.Context) error {
 	if _, err := r.Client().CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return err
 	}
+	return r.installBulkhead(ctx)
+}
+
+func (r *run) installBulkhead(ctx context.Context) error {
 	network := r.Network()
 	tenantCIDRs := []string{"172.16.0.0/16", "fd00:172:16::/48"}[:len(network.Node)]
 	return install.Bulkhead(ctx, r.Cluster, tenantCIDRs, install.Tenant{Name: alice, Namespaces: []string{alice}, CIDRs: network.Ranges[alice]})
+}
+
+// checkTypes: the controller manager has held the policies' expressions against the types of what they judge, and found
+// no field that does not exist.
+func (r *run) checkTypes(ctx context.Context) error {
+	policies := r.Client().AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	return r.Wait(ctx, "the policies to be checked", deadline, func(ctx context.Context) error {
+		list, err := policies.List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/part-of=bulkhead"})
+		if err != nil {
+			return err
+		}
+		if len(list.Items) != 2 {
+			return fmt.Errorf("%d policies", len(list.Items))
+		}
+		for _, policy := range list.Items {
+			if policy.Status.ObservedGeneration != policy.Generation || policy.Status.TypeChecking == nil {
+				return fmt.Errorf("%s is not checked yet", policy.Name)
+			}
+			for _, warning := range policy.Status.TypeChecking.ExpressionWarnings {
+				return fmt.Errorf("%s, %s: %s", policy.Name, warning.FieldRef, warning.Warning)
+			}
+		}
+		return nil
+	})
+}
+
+// reinstall: when Bulkhead has gone pods start as if it had never been there, and it can come again.
+func (r *run) reinstall(ctx context.Context) error {
+	if err := install.UninstallBulkhead(ctx, r.Cluster); err != nil {
+		return err
+	}
+	left, err := r.Kubectl(ctx, "get", "--output=name", "--selector=app.kubernetes.io/part-of=bulkhead",
+		"validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings")
+	if err != nil {
+		return err
+	}
+	if left != "" {
+		return fmt.Errorf("the uninstallation leaves %q", left)
+	}
+	pod, err := r.startPod(ctx, alice)
+	if err != nil {
+		return err
+	}
+	if injected := len(pod.Spec.InitContainers); injected > 0 {
+		return fmt.Errorf("a new pod has %d init containers", injected)
+	}
+	if err := r.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
+		return err
+	}
+	return r.installBulkhead(ctx)
 }
 
 func (r *run) play(ctx context.Context) error {
