@@ -77,14 +77,11 @@ func failureOf(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 }
 
 // lastWords says what became of the pod, and why. What the program says of its end
-// stands last in its log, behind its name.
+// stands last in its log, behind its name; what stands before is no reason.
 func lastWords(container string, ended *corev1.ContainerStateTerminated) string {
-	why := ended.Message
-	if last := strings.LastIndex(why, "bulkhead-firewall: "); last >= 0 {
-		why = why[last:]
-	}
-	if why = strings.TrimSpace(protocol.Text(why)); why == "" {
-		why = fmt.Sprintf("%s, exit code %d", ended.Reason, ended.ExitCode)
+	why := fmt.Sprintf("%s, exit code %d", ended.Reason, ended.ExitCode) // killed, it says nothing
+	if last := strings.LastIndex(ended.Message, "bulkhead-firewall: "); last >= 0 {
+		why = strings.TrimSpace(protocol.Text(ended.Message[last:]))
 	}
 	if container == sidecarconfig.InitContainer {
 		return "the firewall was not brought in, the pod does not start: " + why

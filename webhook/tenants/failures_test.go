@@ -90,11 +90,11 @@ func TestFailuresAreTold(t *testing.T) {
 	again := failed.DeepCopy()
 	again.Labels = map[string]string{"a": "b"}
 	update(again)
-	update(ended(failed, "bulkhead-init", "two", 137, ""))
+	update(ended(failed, "bulkhead-init", "two", 137, `{"level":"WARN","msg":"packet dropped"}`))
 	await(text + "Error, exit code 137")
 
-	update(ended(web, "bulkhead-firewall", "three", 2, strings.Repeat("x", 3000)))
-	await("alice/web spec.initContainers{bulkhead-firewall} Warning FirewallFailed: the firewall's watch has ended and is started again, what rules there were stay: " + strings.Repeat("x", 509) + "…")
+	update(ended(web, "bulkhead-firewall", "three", 2, "bulkhead-firewall: "+strings.Repeat("x", 3000)))
+	await("alice/web spec.initContainers{bulkhead-firewall} Warning FirewallFailed: the firewall's watch has ended and is started again, what rules there were stay: bulkhead-firewall: " + strings.Repeat("x", 490) + "…")
 
 	// What ends well, or with its pod, is no failure.
 	update(ended(web, "bulkhead-firewall", "four", 0, ""))
