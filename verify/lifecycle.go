@@ -63,7 +63,7 @@ func (r *run) checkInstalled(ctx context.Context) error {
 	}
 	switch {
 	case found == "" && !r.options.Baseline:
-		return fmt.Errorf("Bulkhead is not installed: no ValidatingWebhookConfiguration has the webhook %s; install it, or play the attacks without it by --baseline", webhookName)
+		return fmt.Errorf("there is no Bulkhead: no ValidatingWebhookConfiguration has the webhook %s; install it, or play the attacks without it by --baseline", webhookName)
 	case found != "" && r.options.Baseline:
 		return fmt.Errorf("--baseline is for a cluster without Bulkhead, and ValidatingWebhookConfiguration %s is here; leave the flag out", found)
 	}
