@@ -4,6 +4,7 @@ package netns
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -47,9 +48,14 @@ func forged(l *lab, to *pod) func([]byte) error {
 }
 
 // freebind sends from bob with alice2's address, which IPV6_FREEBIND lets anybody
-// bind to (P4).
+// bind to: the thread gives up every capability first (P4).
 func freebind(l *lab, to *pod) func([]byte) error {
 	return sendSocket(l.bob.namespace, unix.AF_INET6, unix.SOCK_DGRAM, 0, netip.AddrPortFrom(to.ipv6, 7000), nil,
+		func(int) error {
+			header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+			var none [2]unix.CapUserData
+			return unix.Capset(&header, &none[0])
+		},
 		func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1) },
 		func(fd int) error { return unix.Bind(fd, sockaddr(netip.AddrPortFrom(l.alice2.ipv6, 0))) })
 }
@@ -93,6 +99,15 @@ func encapsulated(node string) func(testing.TB, *lab, bool) bool {
 				packet.IPv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(l.alice1.ipv4, 7000), payload))
 			return sendUDP(l.bob.namespace, netip.AddrPortFrom(netip.MustParseAddr(node), 4789))(frame)
 		}, expected)
+	}
+}
+
+// encapsulation sends a datagram to a port at which nodes unpack; that it reaches the
+// node is enough (P6).
+func encapsulation(port uint16, node string) func(testing.TB, *lab, bool) bool {
+	return func(t testing.TB, l *lab, expected bool) bool {
+		addr := netip.MustParseAddr(node)
+		return reached(t, l.node, listenUDP(unspecified(addr), port), sendUDP(l.bob.namespace, netip.AddrPortFrom(addr, port)), expected)
 	}
 }
 
@@ -141,6 +156,17 @@ func protocol(number int, header ...byte) func(testing.TB, *lab, bool) bool {
 	}
 }
 
+func protocolIPv6(number int, header ...byte) func(testing.TB, *lab, bool) bool {
+	return func(t testing.TB, l *lab, expected bool) bool {
+		return reached(t, l.alice1.namespace, listenRaw(unix.AF_INET6, number),
+			sendRaw(l.bob.namespace, l.alice1.ipv6, number, header), expected)
+	}
+}
+
+func reachesIPv6(t testing.TB, l *lab, expected bool) bool {
+	return udp(t, l.bob.namespace, l.alice1.namespace, l.alice1.ipv6, expected)
+}
+
 func fragments(t testing.TB, l *lab, expected bool) bool {
 	return reached(t, l.alice1.namespace, listenUDP(netip.IPv4Unspecified(), 7000), func(payload []byte) error {
 		return sendUDP(l.bob.namespace, netip.AddrPortFrom(l.alice1.ipv4, 7000))(append(make([]byte, 4000), payload...))
@@ -185,24 +211,44 @@ func macvlan(t testing.TB, l *lab) {
 		})
 		p.must(t, func() error { return network.Address("net1", []string{"192.168.5.1/24", "192.168.5.2/24"}[i]) })
 	}
-	l.alice1.sh(t, "ip route add 172.16.2.10/32 dev net1 src 172.16.1.10")
-	l.bob.sh(t, "ip route add 172.16.1.10/32 dev net1 src 172.16.2.10")
+	l.over(t, "net1")
+}
+
+// secondVeth gives them a second interface of the same kind as the first, as SR-IOV
+// and host-device plugins do with one of the node's (P10).
+func secondVeth(t testing.TB, l *lab) {
+	wire(t, l.alice1.namespace, "net1", l.bob.namespace, "net1")
+	for i, p := range []*pod{l.alice1, l.bob} {
+		p.must(t, func() error { return network.Address("net1", []string{"192.168.5.1/24", "192.168.5.2/24"}[i]) })
+	}
+	l.over(t, "net1")
+}
+
+// over routes what alice1 and bob say to each other over an interface. In IPv6
+// nobody answers there for an address of another interface, so who that is is said.
+func (l *lab) over(t testing.TB, link string) {
+	for one, other := range map[*pod]*pod{l.alice1: l.bob, l.bob: l.alice1} {
+		mac := strings.TrimSpace(other.sh(t, "ip -brief link show dev "+link+" | awk '{print $3}'"))
+		one.sh(t, fmt.Sprintf(`ip route add %[1]s/32 dev %[3]s src %[2]s
+			ip -6 route add %[4]s/128 dev %[3]s src %[5]s
+			ip -6 neigh replace %[4]s lladdr %[6]s dev %[3]s nud permanent`, other.ipv4, one.ipv4, link, other.ipv6, one.ipv6, mac))
+	}
 }
 
 // machine puts a virtual machine behind alice1, which forwards for it (P12).
 func machine(t testing.TB, l *lab) {
 	vm := newNamespace(t, "vm")
 	wire(t, vm, "eth0", l.alice1.namespace, "tap0")
-	vm.sh(t, "ip addr add 192.168.122.2/24 dev eth0; ip route add default via 192.168.122.1")
+	vm.sh(t, "ip addr add 192.168.122.2/24 dev eth0; ip route add default via 192.168.122.1; ip -6 addr add fd20::2/64 dev eth0 nodad; ip -6 route add default via fd20::1")
 	l.alice1.must(t, func() error {
-		if err := network.Address("tap0", "192.168.122.1/24"); err != nil {
+		if err := network.Address("tap0", "192.168.122.1/24", "fd20::1/64"); err != nil {
 			return err
 		}
-		return network.Sysctl("net/ipv4/ip_forward=1")
+		return network.Sysctl("net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1")
 	})
 	l.vm = vm
 	for _, p := range []*pod{l.bob, l.alice2} {
-		p.sh(t, "ip route add 192.168.122.0/24 via 172.16.1.10 dev eth0 onlink")
+		p.sh(t, fmt.Sprintf("ip route add 192.168.122.0/24 via 172.16.1.10 dev eth0 onlink; ip -6 route add fd20::/64 via %s dev eth0", l.alice1.linkLocal))
 	}
 }
 
@@ -212,6 +258,14 @@ func intoMachine(t testing.TB, l *lab, expected bool) bool {
 
 func outOfMachine(t testing.TB, l *lab, expected bool) bool {
 	return udp(t, l.vm, l.bob.namespace, l.bob.ipv4, expected)
+}
+
+func intoMachineIPv6(t testing.TB, l *lab, expected bool) bool {
+	return udp(t, l.bob.namespace, l.vm, netip.MustParseAddr("fd20::2"), expected)
+}
+
+func outOfMachineIPv6(t testing.TB, l *lab, expected bool) bool {
+	return udp(t, l.vm, l.bob.namespace, l.bob.ipv6, expected)
 }
 
 // masquerade has the node hide who sends between the tenants' ranges, as CNI

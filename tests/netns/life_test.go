@@ -128,28 +128,35 @@ func TestNoWindow(t *testing.T) {
 // them, and so does one of a peer that is no peer any longer.
 func TestEstablishedFlowsAreCut(t *testing.T) {
 	needs(t)
-	t.Parallel()
-	l := newLab(t)
-	stranger, friend := l.flow(t, l.bob, l.alice1), l.flow(t, l.alice2, l.alice1)
-	l.alice1.protect(t, alice())
-	if stranger(false) {
-		t.Error("the other tenant's connection lives on")
-	}
-	if !friend(true) {
-		t.Fatal("the own tenant's connection was cut")
-	}
-	l.alice1.protect(t, tenant("alice", "172.16.1.10/32", "fd10:1::10/128"))
-	if friend(false) {
-		t.Error("the former peer's connection lives on")
+	for name, of := range map[string]func(*pod) netip.Addr{
+		"IPv4": func(p *pod) netip.Addr { return p.ipv4 },
+		"IPv6": func(p *pod) netip.Addr { return p.ipv6 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			stranger, friend := l.flow(t, l.bob, l.alice1, of(l.alice1)), l.flow(t, l.alice2, l.alice1, of(l.alice1))
+			l.alice1.protect(t, alice())
+			if stranger(false) {
+				t.Error("the other tenant's connection lives on")
+			}
+			if !friend(true) {
+				t.Fatal("the own tenant's connection was cut")
+			}
+			l.alice1.protect(t, tenant("alice", "172.16.1.10/32", "fd10:1::10/128"))
+			if friend(false) {
+				t.Error("the former peer's connection lives on")
+			}
+		})
 	}
 }
 
 // flow opens a connection that echoes; the function returned says whether it does.
-func (l *lab) flow(t testing.TB, from, to *pod) func(expected bool) bool {
+func (l *lab) flow(t testing.TB, from, to *pod, addr netip.Addr) func(expected bool) bool {
 	t.Helper()
 	var listener net.Listener
 	to.must(t, func() (err error) {
-		listener, err = net.Listen("tcp4", "0.0.0.0:0")
+		listener, err = net.Listen("tcp", ":0")
 		return err
 	})
 	t.Cleanup(func() { _ = listener.Close() })
@@ -172,7 +179,7 @@ func (l *lab) flow(t testing.TB, from, to *pod) func(expected bool) bool {
 	var conn net.Conn
 	from.must(t, func() (err error) {
 		port := listener.Addr().(*net.TCPAddr).AddrPort().Port()
-		conn, err = net.DialTimeout("tcp", netip.AddrPortFrom(to.ipv4, port).String(), patience)
+		conn, err = net.DialTimeout("tcp", netip.AddrPortFrom(addr, port).String(), patience)
 		return err
 	})
 	t.Cleanup(func() { _ = conn.Close() })
