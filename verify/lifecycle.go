@@ -27,7 +27,7 @@ const (
 	// webhookName is the webhook's in its configuration, whatever the release is called.
 	webhookName = "validate.bulkhead.dev"
 
-	pollInterval = 100 * time.Millisecond
+	pollInterval = 200 * time.Millisecond
 )
 
 var tenantResource = v1alpha1.GroupVersion.WithResource("tenants")
