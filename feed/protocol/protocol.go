@@ -2,8 +2,8 @@
 // other, and the bounds of it. It imports only the standard library: the sidecar is
 // small.
 //
-// A sidecar POSTs a Report as JSON to ReportPath, over TLS (HTTP/1.1), with its
-// pod-bound ServiceAccount token of the audience Audience as bearer. Answers:
+// A sidecar POSTs a Report as JSON to ReportPath, over TLS (HTTP/1.0 or 1.1),
+// with its pod-bound ServiceAccount token of the audience Audience as bearer. Answers:
 //
 //	204  taken
 //	400  not understood: saying it again does not help

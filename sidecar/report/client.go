@@ -5,18 +5,15 @@
 package report
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -41,8 +38,8 @@ type Client struct {
 	TokenFile string
 	Log       *slog.Logger
 
-	http                *http.Client
-	url                 string
+	dialer              tls.Dialer
+	address, serverName string
 	buffer              buffer
 	pause, longestPause time.Duration
 }
@@ -53,23 +50,15 @@ func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
 	if !pool.AppendCertsFromPEM([]byte(feed.CA)) {
 		return nil, errors.New("use the feed's CA: there is no certificate in it")
 	}
-	dialer := &net.Dialer{Timeout: timeout}
 	return &Client{
 		TokenFile: protocol.TokenFile,
 		Log:       log,
-		http: &http.Client{
-			Timeout:       timeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-					return dialer.DialContext(ctx, network, feed.Address.String())
-				},
-				TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: feed.ServerName, MinVersion: tls.VersionTLS13},
-				// Reports are rare, and the other replica may answer the next.
-				DisableKeepAlives: true,
-			},
+		dialer: tls.Dialer{
+			NetDialer: &net.Dialer{},
+			Config:    &tls.Config{RootCAs: pool, ServerName: feed.ServerName, MinVersion: tls.VersionTLS13},
 		},
-		url:          "https://" + feed.ServerName + protocol.ReportPath,
+		address:      feed.Address.String(),
+		serverName:   feed.ServerName,
 		buffer:       buffer{changed: make(chan struct{}, 1)},
 		pause:        pause,
 		longestPause: longestPause,
@@ -124,26 +113,12 @@ func (c *Client) send(ctx context.Context, report protocol.Report) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	request.Header.Set("Content-Type", "application/json")
-	response, err := c.http.Do(request)
-	if err != nil {
+	code, reason, err := c.post(ctx, strings.TrimSpace(string(token)), body)
+	if err != nil || code == taken {
 		return err
 	}
-	defer response.Body.Close()
-	if response.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	reason, err := io.ReadAll(io.LimitReader(response.Body, protocol.MaxDetail))
-	if err != nil {
-		return fmt.Errorf("read answer %s: %w", response.Status, err)
-	}
-	err = fmt.Errorf("%s: %s", response.Status, protocol.Text(strings.TrimSpace(string(reason))))
-	if response.StatusCode == http.StatusBadRequest {
+	err = fmt.Errorf("answer %d: %s", code, protocol.Text(strings.TrimSpace(reason)))
+	if code == notUnderstood {
 		err = fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return err

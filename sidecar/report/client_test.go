@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -71,9 +72,11 @@ func (s *feedServer) seen() ([]protocol.Report, []string) {
 	return slices.Clone(s.reports), slices.Clone(s.tokens)
 }
 
+func addrPort(address net.Addr) netip.AddrPort { return netip.MustParseAddrPort(address.String()) }
+
 func (s *feedServer) feed() *config.Feed {
 	return &config.Feed{
-		Address:    netip.MustParseAddrPort(s.Listener.Addr().String()),
+		Address:    addrPort(s.Listener.Addr()),
 		ServerName: serverName,
 		CA:         string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
 	}
