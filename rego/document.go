@@ -1,11 +1,11 @@
 package rego
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"math"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -53,65 +53,81 @@ func (in Input) document(shape *shape, rules *ast.Term, whole bool) (ast.Value, 
 	d := &document{shape: shape, fields: [][2]*ast.Term{
 		field("rules", rules),
 		field("request", in.Request.term()),
+		field("cluster", in.Cluster.term()),
 	}}
-	d.add("cluster", map[string]any{
-		"podCIDRs":     texts(in.Cluster.PodCIDRs),
-		"serviceCIDRs": texts(in.Cluster.ServiceCIDRs),
-		"nodeCIDRs":    texts(in.Cluster.NodeCIDRs),
-		"tenantCIDRs":  texts(in.Cluster.TenantCIDRs),
-	})
 	if in.Tenant != nil {
-		d.add("tenant", map[string]any{
-			"name":       in.Tenant.Name,
-			"namespaces": texts(in.Tenant.Namespaces),
-			"cidrs":      texts(in.Tenant.CIDRs),
-			"external":   in.Tenant.External,
-			"networks":   texts(in.Tenant.Networks),
-		})
+		d.fields = append(d.fields, field("tenant", in.Tenant.term()))
 	}
 	name := documentOf(in.Request)
-	object := d.decode(name, in.Object)
+	object := d.read(name, in.Object)
 	d.add(name, object)
 	if whole {
 		d.add("whole", object)
 	}
-	if name != "object" {
-		return d.value()
-	}
-	sidecar, volumes := map[string]any{"found": firstTwo(object)}, map[string]any{"found": sidecarVolumes(object)}
-	if in.Request.Operation == Update {
-		oldObject := d.decode("oldObject", in.OldObject)
-		d.add("oldObject", oldObject)
-		sidecar["before"], volumes["before"] = firstTwo(oldObject), sidecarVolumes(oldObject)
-	}
-	if in.Sidecar != nil {
-		sidecar["expected"] = []any{
-			d.decode("sidecar.init", in.Sidecar.Init),
-			d.decode("sidecar.firewall", in.Sidecar.Firewall),
+	if name == "object" {
+		var old *reader
+		if in.Request.Operation == Update {
+			old = d.read("oldObject", in.OldObject)
+			d.add("oldObject", old)
 		}
-		volumes["expected"] = []any{}
-		if in.Sidecar.Volume != nil {
-			volumes["expected"] = []any{d.decode("sidecar.volume", in.Sidecar.Volume)}
+		if in.Sidecar != nil {
+			d.addSidecar(in.Sidecar, object, old)
 		}
-		sidecar["volumes"] = volumes
-		d.add("sidecar", sidecar)
 	}
-	return d.value()
-}
-
-func (d *document) value() (ast.Value, error) {
 	if len(d.errs) > 0 {
 		return nil, errors.Join(d.errs...)
 	}
 	return ast.NewObject(d.fields...), nil
 }
 
-// add adds a field of the shape.
-func (d *document) add(name string, decoded map[string]any) {
+// addSidecar adds what there should be of the sidecar, what there is, and what there
+// was in the old pod, if there is one.
+func (d *document) addSidecar(sidecar *Sidecar, pod, old *reader) {
+	containers := []*reader{d.read("sidecar.init", sidecar.Init), d.read("sidecar.firewall", sidecar.Firewall)}
+	var volumes []*reader
+	if sidecar.Volume != nil {
+		volumes = append(volumes, d.read("sidecar.volume", sidecar.Volume))
+	}
 	if len(d.errs) > 0 {
 		return
 	}
-	term, err := d.shape.properties[name].shape.term(decoded)
+	var fields, volumeFields [][2]*ast.Term
+	add := func(when string, containers, volumes []*reader) {
+		fields = append(fields, field(when, d.list(containers, "sidecar", when)))
+		volumeFields = append(volumeFields, field(when, d.list(volumes, "sidecar", "volumes", when)))
+	}
+	add("expected", containers, volumes)
+	add("found", firstTwo(pod), sidecarVolumes(pod))
+	if old != nil {
+		add("before", firstTwo(old), sidecarVolumes(old))
+	}
+	d.fields = append(d.fields, field("sidecar", ast.ObjectTerm(append(fields, field("volumes", ast.ObjectTerm(volumeFields...)))...)))
+}
+
+// list reads the elements of the array at a path of the shape.
+func (d *document) list(values []*reader, path ...string) *ast.Term {
+	at := d.shape
+	for _, name := range path {
+		at = at.properties[name].shape
+	}
+	terms := make([]*ast.Term, len(values))
+	for i, value := range values {
+		var err error
+		if terms[i], err = at.items.term(value); err != nil {
+			d.errs = append(d.errs, fmt.Errorf("%s[%d]%w", strings.Join(path, "."), i, err))
+			return nil
+		}
+	}
+	return ast.ArrayTerm(terms...)
+}
+
+// add adds a field of the shape.
+func (d *document) add(name string, value *reader) {
+	if len(d.errs) > 0 {
+		return
+	}
+	again := *value
+	term, err := d.shape.properties[name].shape.term(&again)
 	if err != nil {
 		d.errs = append(d.errs, fmt.Errorf("%s%w", name, err))
 		return
@@ -119,63 +135,66 @@ func (d *document) add(name string, decoded map[string]any) {
 	d.fields = append(d.fields, field(name, term))
 }
 
-// decode reads exactly one JSON object, with numbers as they are written.
-func (d *document) decode(name string, data json.RawMessage) map[string]any {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var decoded map[string]any
-	err := decoder.Decode(&decoded)
-	switch {
-	case err != nil:
+// read takes exactly one JSON object.
+func (d *document) read(name string, data json.RawMessage) *reader {
+	value, err := newReader(data)
+	if err != nil {
 		err = fmt.Errorf("decode JSON object: %w", err)
-	case decoded == nil:
-		err = errors.New("is null, not a JSON object")
-	default:
-		if _, trailing := decoder.Token(); trailing != io.EOF {
-			err = errors.New("has data after the JSON object")
-		}
+	} else if kind := value.kind(); kind != "object" {
+		err = fmt.Errorf("is of type %s, not object", kind)
 	}
 	if err != nil {
 		d.errs = append(d.errs, fmt.Errorf("%s: %w", name, err))
 	}
-	return decoded
+	return value
 }
 
 // firstTwo returns a pod's first two init containers, the sidecar's places. What is
 // of a wrong type is for the pod's own shape to refuse.
-func firstTwo(pod map[string]any) []any {
-	spec, _ := pod["spec"].(map[string]any)
-	containers, _ := spec["initContainers"].([]any)
-	return containers[:min(len(containers), 2)]
+func firstTwo(pod *reader) []*reader {
+	return pod.member("spec", "initContainers").elements(2)
 }
 
 // sidecarVolumes returns a pod's volumes of the sidecar's name; more than one is for
 // the rules to refuse.
-func sidecarVolumes(pod map[string]any) []any {
-	spec, _ := pod["spec"].(map[string]any)
-	all, _ := spec["volumes"].([]any)
-	named := []any{}
-	for _, element := range all {
-		if volume, ok := element.(map[string]any); ok && volume["name"] == sidecarVolume {
+func sidecarVolumes(pod *reader) []*reader {
+	var named []*reader
+	for _, volume := range pod.member("spec", "volumes").elements(math.MaxInt) {
+		if name := volume.member("name"); name != nil && name.kind() == "string" && name.text() == sidecarVolume {
 			named = append(named, volume)
 		}
 	}
 	return named
 }
 
-func texts(list []string) []any {
-	result := make([]any, len(list))
+func (t *Tenant) term() *ast.Term {
+	return ast.ObjectTerm(
+		field("name", ast.StringTerm(t.Name)),
+		field("namespaces", texts(t.Namespaces)),
+		field("cidrs", texts(t.CIDRs)),
+		field("external", ast.InternedTerm(t.External)),
+		field("networks", texts(t.Networks)),
+	)
+}
+
+func (c Cluster) term() *ast.Term {
+	return ast.ObjectTerm(
+		field("podCIDRs", texts(c.PodCIDRs)),
+		field("serviceCIDRs", texts(c.ServiceCIDRs)),
+		field("nodeCIDRs", texts(c.NodeCIDRs)),
+		field("tenantCIDRs", texts(c.TenantCIDRs)),
+	)
+}
+
+func texts(list []string) *ast.Term {
+	terms := make([]*ast.Term, len(list))
 	for i, text := range list {
-		result[i] = text
+		terms[i] = ast.StringTerm(text)
 	}
-	return result
+	return ast.ArrayTerm(terms...)
 }
 
 func (r Request) term() *ast.Term {
-	groups := make([]*ast.Term, len(r.User.Groups))
-	for i, group := range r.User.Groups {
-		groups[i] = ast.StringTerm(group)
-	}
 	return ast.ObjectTerm(
 		field("operation", ast.StringTerm(r.Operation)),
 		field("resource", ast.StringTerm(r.Resource)),
@@ -184,7 +203,7 @@ func (r Request) term() *ast.Term {
 		field("name", ast.StringTerm(r.Name)),
 		field("user", ast.ObjectTerm(
 			field("name", ast.StringTerm(r.User.Name)),
-			field("groups", ast.ArrayTerm(groups...)),
+			field("groups", texts(r.User.Groups)),
 		)),
 	)
 }

@@ -79,9 +79,9 @@ func TestInputFails(t *testing.T) {
 		"no resource":       {func(in *Input) { in.Request.Resource = "" }, `resource ""`},
 		"no object":         {func(in *Input) { in.Object = nil }, "object: decode JSON"},
 		"not JSON":          {func(in *Input) { in.Object = json.RawMessage(`{"spec":`) }, "object: decode JSON"},
-		"two objects":       {func(in *Input) { in.Object = json.RawMessage(`{"spec":{}}{}`) }, "object: has data after"},
-		"null":              {func(in *Input) { in.Object = json.RawMessage(`null`) }, "object: is null"},
-		"a list":            {func(in *Input) { in.Object = json.RawMessage(`[]`) }, "object: decode JSON"},
+		"two objects":       {func(in *Input) { in.Object = json.RawMessage(`{"spec":{}}{}`) }, "object: decode JSON"},
+		"null":              {func(in *Input) { in.Object = json.RawMessage(`null`) }, "object: is of type null"},
+		"a list":            {func(in *Input) { in.Object = json.RawMessage(`[]`) }, "object: is of type array, not object"},
 		"no spec":           {func(in *Input) { in.Object = json.RawMessage(`{}`) }, "object.spec: is missing"},
 		"null spec":         {func(in *Input) { in.Object = json.RawMessage(`{"spec":null}`) }, "object.spec: is missing"},
 		"no old object":     {func(in *Input) { in.Request.Operation = Update }, "oldObject: decode JSON"},
@@ -90,7 +90,7 @@ func TestInputFails(t *testing.T) {
 			in.Request.Operation, in.Object = Connect, json.RawMessage(`{"container":["bulkhead-firewall"]}`)
 		}, "options.container: is of type array, not string"},
 		"half a sidecar": {func(in *Input) { in.Sidecar = &Sidecar{Init: json.RawMessage(`{}`)} }, "sidecar.firewall: decode JSON"},
-		"null sidecar":   {func(in *Input) { in.Sidecar = &Sidecar{Init: json.RawMessage(`null`), Firewall: json.RawMessage(`{}`)} }, "sidecar.init: is null"},
+		"null sidecar":   {func(in *Input) { in.Sidecar = &Sidecar{Init: json.RawMessage(`null`), Firewall: json.RawMessage(`{}`)} }, "sidecar.init: is of type null"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := podInput(`{"spec":{}}`)

@@ -2,8 +2,9 @@ package rego
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -11,7 +12,6 @@ import (
 
 // shape is what schema/input.json says of one value, as far as that schema goes:
 // type, properties, additionalProperties, required, items and $ref to a definition.
-// A nil shape is that of a value of which it says nothing.
 type shape struct {
 	kind       string // JSON Schema's type
 	properties map[string]property
@@ -25,6 +25,7 @@ type shape struct {
 type property struct {
 	key   *ast.Term
 	shape *shape
+	index int // among the properties
 }
 
 // schema is the JSON form of a shape.
@@ -55,13 +56,18 @@ func (s schema) shape(definitions map[string]schema) (*shape, error) {
 		}
 		return definition.shape(definitions)
 	}
-	result := &shape{kind: s.Type, required: s.Required, properties: map[string]property{}}
+	anything := &shape{}
+	anything.values, anything.items = anything, anything
+	result := &shape{kind: s.Type, required: s.Required, properties: map[string]property{}, values: anything, items: anything}
 	for name, field := range s.Properties {
 		fieldShape, err := field.shape(definitions)
 		if err != nil {
 			return nil, err
 		}
-		result.properties[name] = property{ast.StringTerm(name), fieldShape}
+		result.properties[name] = property{ast.StringTerm(name), fieldShape, len(result.properties)}
+	}
+	if len(result.properties) > 64 {
+		return nil, errors.New("parse schema: more than 64 properties")
 	}
 	var err error
 	switch additional := string(s.AdditionalProperties); {
@@ -82,89 +88,89 @@ func (s schema) shape(definitions map[string]schema) (*shape, error) {
 	return result, err
 }
 
-// term turns decoded JSON, with numbers as json.Number, into a term of the query and
-// holds it against the shape. Errors begin with the path inside the value.
-func (s *shape) term(decoded any) (*ast.Term, error) {
-	if s != nil && s.kind != "" && s.kind != kindOf(decoded) {
-		return nil, fmt.Errorf(": is of type %s, not %s", kindOf(decoded), s.kind)
+// term reads a value into a term of the query, and holds it against the shape. Errors
+// begin with the path inside the value.
+func (s *shape) term(r *reader) (*ast.Term, error) {
+	if s.kind != "" && s.kind != r.kind() {
+		return nil, fmt.Errorf(": is of type %s, not %s", r.kind(), s.kind)
 	}
-	switch value := decoded.(type) {
-	case map[string]any:
-		return s.object(value)
-	case []any:
-		return s.array(value)
+	switch r.next() {
+	case '{':
+		return s.object(r)
+	case '[':
+		return s.array(r)
+	case '"':
+		return ast.StringTerm(r.text()), nil
+	}
+	switch literal := string(r.literal()); literal {
+	case "true", "false":
+		return ast.InternedTerm(literal == "true"), nil
+	case "null":
+		return ast.NullTerm(), nil
 	default:
-		leaf, err := ast.InterfaceToValue(value)
-		return ast.NewTerm(leaf), err
+		return ast.NumberTerm(json.Number(literal)), nil
 	}
 }
 
-func (s *shape) object(fields map[string]any) (*ast.Term, error) {
-	if s == nil {
-		s = &shape{}
-	}
-	terms := make([][2]*ast.Term, 0, len(fields))
-	for name, value := range fields {
-		field, known := s.properties[name]
-		if !known {
-			field = property{ast.StringTerm(name), s.values}
+func (s *shape) object(r *reader) (*ast.Term, error) {
+	terms := make([][2]*ast.Term, 0, min(len(s.properties), 8))
+	var seen uint64 // properties, by index
+	var others []string
+	for first := true; r.more(first); first = false {
+		name := r.name()
+		field, known := s.properties[string(name)]
+		if known {
+			if seen&(1<<field.index) != 0 {
+				return nil, fmt.Errorf(".%s: is there twice", name)
+			}
+			seen |= 1 << field.index
+		} else if s.closed {
+			r.skip()
+			continue
+		} else {
+			others = append(others, string(name))
+			field = property{ast.StringTerm(others[len(others)-1]), s.values, 0}
 		}
-		// In the API server's own decoding null is absent, but in a map of texts empty.
-		if value == nil && !known && !s.closed && s.values != nil && s.values.kind == "string" {
-			value = ""
-		}
-		if value == nil || !known && s.closed {
+		if r.next() == 'n' {
+			r.skip()
+			if known {
+				seen &^= 1 << field.index
+			}
+			if known || s.values.kind != "string" {
+				continue // absent, as in the API server's own decoding
+			}
+			terms = append(terms, [2]*ast.Term{field.key, ast.StringTerm("")}) // which has "" in a map of texts
 			continue
 		}
-		term, err := field.shape.term(value)
+		term, err := field.shape.term(r)
 		if err != nil {
 			return nil, fmt.Errorf(".%s%w", name, err)
 		}
 		terms = append(terms, [2]*ast.Term{field.key, term})
 	}
 	for _, name := range s.required {
-		if fields[name] == nil {
+		if seen&(1<<s.properties[name].index) == 0 {
 			return nil, fmt.Errorf(".%s: is missing", name)
 		}
+	}
+	slices.Sort(others)
+	if len(slices.Compact(others)) < len(others) {
+		return nil, errors.New(": has a field twice")
 	}
 	return ast.ObjectTerm(terms...), nil
 }
 
-func (s *shape) array(elements []any) (*ast.Term, error) {
-	var items *shape
-	if s != nil {
-		items = s.items
-	}
-	terms := make([]*ast.Term, len(elements))
-	for i, element := range elements {
-		if element == nil {
-			return nil, fmt.Errorf("[%d]: is null", i)
+func (s *shape) array(r *reader) (*ast.Term, error) {
+	var terms []*ast.Term
+	for first := true; r.more(first); first = false {
+		if r.next() == 'n' {
+			return nil, fmt.Errorf("[%d]: is null", len(terms))
 		}
-		var err error
-		if terms[i], err = items.term(element); err != nil {
-			return nil, fmt.Errorf("[%d]%w", i, err)
+		term, err := s.items.term(r)
+		if err != nil {
+			return nil, fmt.Errorf("[%d]%w", len(terms), err)
 		}
+		terms = append(terms, term)
 	}
 	return ast.ArrayTerm(terms...), nil
-}
-
-// kindOf is JSON Schema's name of a decoded value's type.
-func kindOf(decoded any) string {
-	switch value := decoded.(type) {
-	case map[string]any:
-		return "object"
-	case []any:
-		return "array"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case json.Number:
-		if _, err := strconv.ParseInt(string(value), 10, 64); err == nil {
-			return "integer"
-		}
-		return "number"
-	default:
-		return "null"
-	}
 }

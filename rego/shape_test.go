@@ -1,7 +1,6 @@
 package rego
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -59,7 +58,7 @@ func eachField(s *shape, path string, f func(path, kind string)) {
 		}
 		eachField(field.shape, below, f)
 	}
-	if s.items != nil {
+	if s.items.kind != "" {
 		f(path+"[]", s.items.kind)
 		eachField(s.items, path+"[]", f)
 	}
@@ -127,16 +126,16 @@ func TestShape(t *testing.T) {
 		"type of an element":     {in: `{"name":"x","list":["a",{}]}`, err: ".list[1]: is of type object, not string"},
 		"null in a list":         {in: `{"name":"x","list":[null]}`, err: ".list[0]: is null"},
 		"null in an open object": {in: `{"name":"x","other":{"a":[null]}}`, err: ".other.a[0]: is null"},
+		"twice":                  {in: `{"name":"x","name":"y"}`, err: ".name: is there twice"},
+		"twice, and unknown":     {in: `{"name":"x","other":1,"a":2,"other":1}`, err: ": has a field twice"},
 		"any":                    {in: `{"name":"x","any":true}`, want: `{"any":true,"name":"x"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			decoder := json.NewDecoder(strings.NewReader(test.in))
-			decoder.UseNumber()
-			var decoded any
-			if err := decoder.Decode(&decoded); err != nil {
+			value, err := newReader([]byte(test.in))
+			if err != nil {
 				t.Fatal(err)
 			}
-			term, err := shape.term(decoded)
+			term, err := shape.term(value)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Errorf("got error %v, want %q", err, test.err)

@@ -1,0 +1,93 @@
+package rego
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// FuzzReader holds the reader to encoding/json: what the one refuses the other does, and
+// what it takes has the same value, but for what a shape leaves out or refuses.
+func FuzzReader(f *testing.F) {
+	f.Add(string(readPod(f)))
+	for _, seed := range []string{
+		`{}`, `[]`, `""`, `null`, ` true `, `-1.5e+3`, `{"a":{"b":[1,"x",false,{}]},"c":null}`, "{\"a\\u0062\":\"\\ud83d\\ude00\\n\\\\\"}",
+		`{"a":1,"a":2}`, `{"a":null,"a":[]}`, `[null]`, `{"\\":"\""}`, "\"\xff\"", "{\"\xff\":1}", `[[[[]]],{"]":"}"}]`, ` { "a" : [ 1 , 2 ] } x`,
+	} {
+		f.Add(seed)
+	}
+	anything, err := parseShape([]byte(`{}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.UseNumber()
+		var decoded any
+		decodeErr := json.Unmarshal([]byte(text), new(json.RawMessage))
+		if decodeErr == nil {
+			if err := decoder.Decode(&decoded); err != nil {
+				t.Fatal(err)
+			}
+		}
+		value, err := newReader([]byte(text))
+		if (err == nil) != (decodeErr == nil) {
+			t.Fatalf("reader: %v, encoding/json: %v", err, decodeErr)
+		}
+		if err != nil {
+			return
+		}
+		skipped := *value
+		skipped.skip()
+		if rest := strings.TrimLeft(text[skipped.pos:], " \t\r\n"); rest != "" {
+			t.Errorf("skip leaves %q", rest)
+		}
+		term, err := anything.term(value)
+		if err != nil {
+			if !strings.Contains(err.Error(), "is null") && !strings.Contains(err.Error(), "twice") {
+				t.Error(err)
+			}
+			return
+		}
+		if value.pos != skipped.pos {
+			t.Errorf("term ends at %d, skip at %d", value.pos, skipped.pos)
+		}
+		if strings.Contains(text, "null") {
+			return // left out
+		}
+		want, err := ast.InterfaceToValue(decoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.Compare(term.Value) != 0 {
+			t.Errorf("got %v, want %v", term, want)
+		}
+	})
+}
+
+func TestReaderMember(t *testing.T) {
+	value, err := newReader([]byte(`{"x":{"b":[9]}, "\u0061": {"skipped":[{"b":1}], "b": [1, {"c":2}, "three"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, element := range value.member("a", "b").elements(2) {
+		start := element.pos
+		element.skip()
+		got = append(got, strings.TrimSpace(string(element.data[start:element.pos])))
+	}
+	if want := []string{"1", `{"c":2}`}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, path := range [][]string{{"b"}, {"a", "c"}, {"a", "b", "c"}, {"x", "b", "0"}} {
+		if value.member(path...) != nil {
+			t.Errorf("there is no %q", path)
+		}
+	}
+	if len(value.elements(1)) > 0 {
+		t.Error("elements of an object")
+	}
+}
