@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,39 +59,12 @@ const quietEvery = 30
 // both families come in, kills and starts the sidecar, and changes the pod's
 // addresses.
 func measureRepairs(ctx context.Context, o options, r *results) error {
-	p, err := newPair()
+	m, err := newRepairs(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	s, err := start(ctx, o, p.server, tenant(1000))
-	if err != nil {
-		return err
-	}
-	defer func() { s.kill() }()
-	if _, err := s.says("rules brought in", 10*time.Second); err != nil {
-		return err
-	}
-	f, err := openFire(p)
-	if err != nil {
-		return err
-	}
-	defer f.cease()
-	m := &repairs{o: o, pair: p, sidecar: s, fire: f, kinds: map[string]*kind{}}
-	changes, err := listen(p.server)
-	if err != nil {
-		return err
-	}
-	defer changes.close()
-	m.changes = changes
-	var loud, quiet []tampering
-	for _, t := range tamperings() {
-		if t.quiet {
-			quiet = append(quiet, t)
-		} else {
-			loud = append(loud, t)
-		}
-	}
+	defer m.end()
+	loud, quiet := byEvents(true), byEvents(false)
 	for i := range o.tamperings {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -109,12 +83,52 @@ func measureRepairs(ctx context.Context, o options, r *results) error {
 	if r.Summary.ResidentMiB, err = m.sidecar.resident(); err != nil {
 		return err
 	}
-	if err := m.live(ctx); err != nil {
+	if err := m.live(ctx, 20); err != nil {
 		return err
 	}
-	s = m.sidecar
 	m.tell(r)
 	return nil
+}
+
+// byEvents are the tamperings that raise an event, or those that do not.
+func byEvents(raise bool) []tampering {
+	return slices.DeleteFunc(tamperings(), func(t tampering) bool { return t.quiet == raise })
+}
+
+// newRepairs starts a sidecar and opens fire.
+func newRepairs(ctx context.Context, o options) (*repairs, error) {
+	p, err := newPair()
+	if err != nil {
+		return nil, err
+	}
+	m := &repairs{o: o, pair: p, kinds: map[string]*kind{}}
+	if m.sidecar, err = start(ctx, o, p.server, tenant(1000)); err == nil {
+		_, err = m.sidecar.says("rules brought in", 10*time.Second)
+	}
+	if err == nil {
+		m.fire, err = openFire(p)
+	}
+	if err == nil {
+		m.changes, err = listen(p.server)
+	}
+	if err != nil {
+		m.end()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *repairs) end() {
+	if m.changes != nil {
+		m.changes.close()
+	}
+	if m.fire != nil {
+		m.fire.cease()
+	}
+	if m.sidecar != nil {
+		m.sidecar.kill()
+	}
+	_ = m.pair.close()
 }
 
 // repairs is the measurement.
@@ -205,9 +219,9 @@ func window(hits []hit) (open float64, escaped int) {
 
 // live is the rest of a sidecar's life, through which nothing may come: killed and
 // started again, given more peers and fewer, the pod given addresses and losing them.
-func (m *repairs) live(ctx context.Context) error {
+func (m *repairs) live(ctx context.Context, times int) error {
 	m.escaped += len(m.fire.taken())
-	for i := range 20 {
+	for i := range times {
 		m.sidecar.kill()
 		s, err := start(ctx, m.o, m.pair.server, tenant([]int{1000, 10}[i%2]))
 		if err != nil {
