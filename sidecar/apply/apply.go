@@ -39,8 +39,10 @@ type Kernel interface {
 	Generation() (uint32, error)
 	// Look reads the ruleset.
 	Look() (*nftables.Snapshot, error)
-	// Guard drops every packet, until Lift.
+	// Guard drops every packet, until Lift. Wake does so without a look at what
+	// is there.
 	Guard() error
+	Wake() error
 	// Lift fails with unix.ERESTART if the generation is another one, and
 	// returns the one that follows.
 	Lift(generation uint32) (uint32, error)
@@ -64,6 +66,10 @@ type Applier struct {
 	inForce *proof
 	// members are what the sets are known to hold, sorted.
 	members map[string][]netip.Prefix
+	// alerted is when Alert woke the guard, shielded how long that took; 0 if it
+	// did not.
+	alerted  time.Time
+	shielded time.Duration
 	// counted is what Dropped read last, by rule.
 	counted map[counter]count
 }
@@ -92,11 +98,27 @@ type Report struct {
 	Whole time.Duration
 }
 
+// Alert guards at once if the ruleset is another than the proven one. What changed, if
+// anything of Bulkhead's did, Ensure sees behind the guard.
+func (a *Applier) Alert() {
+	if a.Kernel == nil || a.inForce == nil {
+		return
+	}
+	start := time.Now()
+	if generation, err := a.Kernel.Generation(); err == nil && generation == a.inForce.snapshot.Generation {
+		return // nothing changed, or Bulkhead changed it
+	}
+	if err := a.Kernel.Wake(); err == nil { // or Ensure sets it
+		a.alerted, a.shielded = start, time.Since(start)
+	}
+}
+
 // Ensure makes the kernel's state equal to the plan. What the sets hold it takes from
 // its own memory, if it has one: they raise no event that could have woken it.
 func (a *Applier) Ensure(ctx context.Context, plan rules.Plan) (Report, error) {
-	start := time.Now()
-	var report Report
+	start := cmp.Or(a.alerted, time.Now())
+	report := Report{Guarded: a.shielded}
+	defer func() { a.alerted, a.shielded = time.Time{}, 0 }()
 	err := a.ensure(ctx, plan, func(differences ...Difference) {
 		report.Differences = append(report.Differences, differences...)
 	}, func() { report.Guarded = cmp.Or(report.Guarded, time.Since(start)) })

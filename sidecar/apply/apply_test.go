@@ -464,6 +464,49 @@ func TestUnsafeRulesClose(t *testing.T) {
 	k.holds(t, plan)
 }
 
+// TestAlert holds that the guard stands as soon as anything changed, that it is lifted
+// if that was nothing of Bulkhead's, and that its own changes alert nobody.
+func TestAlert(t *testing.T) {
+	k, plan := newKernel(NFTables), plan(t)
+	if _, err := k.Ensure(context.Background(), plan); err != nil {
+		t.Fatal(err)
+	}
+	if k.Alert(); k.closed() {
+		t.Error("alerted by the own rules")
+	}
+	k.tampered()
+	if k.Alert(); !k.closed() {
+		t.Error("not guarded")
+	}
+	if found, err := k.Ensure(context.Background(), plan); err != nil || len(found.Differences) > 0 {
+		t.Errorf("nothing of ours was touched, but %v, %v", found, err)
+	}
+	k.holds(t, plan)
+	if k.Alert(); k.closed() {
+		t.Error("alerted by the own lift")
+	}
+	k.v4.chains["INPUT"] = nil
+	k.tampered()
+	k.Alert()
+	found, err := k.Ensure(context.Background(), plan)
+	if err != nil || len(found.Differences) != 1 || found.Differences[0].Kind != protocol.TamperedJump || found.Guarded == 0 {
+		t.Errorf("reported %+v, %v", found, err)
+	}
+	k.holds(t, plan)
+	// What changes while the guard is lifted is seen too.
+	k.tampered()
+	k.Alert()
+	k.nft.lifts = func() {
+		k.nft.lifts = nil
+		k.v6.chains["INPUT"] = nil
+		k.tampered()
+	}
+	if found, err := k.Ensure(context.Background(), plan); err != nil || len(found.Differences) != 1 {
+		t.Errorf("reported %+v, %v", found, err)
+	}
+	k.holds(t, plan)
+}
+
 // TestUpdateOfSets holds that a change of few members is made by itself, without a
 // guard and without reading the others, and one of many by an exchange.
 func TestUpdateOfSets(t *testing.T) {

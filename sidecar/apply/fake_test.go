@@ -185,6 +185,8 @@ func (k *fakeKernel) Guard() error {
 	return nil
 }
 
+func (k *fakeKernel) Wake() error { return k.Guard() }
+
 func (k *fakeKernel) Lift(generation uint32) (uint32, error) {
 	if k.lifts != nil {
 		k.lifts()

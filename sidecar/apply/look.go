@@ -3,9 +3,12 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
@@ -18,6 +21,8 @@ type state struct {
 	whole bool
 	// snapshot is nil with legacy iptables.
 	snapshot *nftables.Snapshot
+	// shielded says that the guard is one that Alert woke.
+	shielded bool
 	// changes are what is other in it than when the plan was proven.
 	changes []Difference
 	// listings are nil until a tool was asked.
@@ -29,7 +34,7 @@ type state struct {
 // a tool only where nothing is known of the rules yet and there are some.
 func (a *Applier) look(plan rules.Plan) (*state, error) {
 	known := a.inForce != nil && sameRules(a.inForce.plan, plan)
-	found := &state{}
+	found := &state{shielded: a.shielded > 0}
 	if a.Kernel != nil {
 		if known {
 			generation, err := a.Kernel.Generation()
@@ -42,14 +47,26 @@ func (a *Applier) look(plan rules.Plan) (*state, error) {
 		if found.snapshot, err = a.Kernel.Look(); err != nil {
 			return nil, err
 		}
-		if !calm(found.snapshot.Guard) || len(found.snapshot.Unsafe) > 0 {
+		if found.strangeGuard() || len(found.snapshot.Unsafe) > 0 {
 			return found, nil
 		}
 		if known {
 			found.changes = changes(plan, a.inForce.snapshot, found.snapshot)
-			if found.whole = len(found.changes) == 0; found.whole {
-				a.inForce.snapshot = found.snapshot
+			if len(found.changes) > 0 {
+				return found, nil
 			}
+			if found.guarded() { // for nothing
+				generation, err := a.Kernel.Lift(found.snapshot.Generation)
+				if errors.Is(err, unix.ERESTART) { // changed again
+					return found, nil
+				}
+				if err != nil {
+					return nil, err
+				}
+				found.snapshot.Generation, found.snapshot.Guard = generation, nftables.GuardResting
+			}
+			found.whole = true
+			a.inForce.snapshot = found.snapshot
 			return found, nil
 		}
 		if a.inForce != nil || !hasChains(plan, found.snapshot) {
@@ -113,9 +130,15 @@ func (s *state) guarded() bool {
 	return len(s.errs) == 0
 }
 
-// calm says that the guard neither stands nor was changed.
-func calm(guard nftables.Guard) bool {
-	return guard == nftables.GuardAbsent || guard == nftables.GuardResting
+// strangeGuard says that the guard stands though nobody here woke it, or was changed.
+func (s *state) strangeGuard() bool {
+	switch s.snapshot.Guard {
+	case nftables.GuardAbsent, nftables.GuardResting:
+		return false
+	case nftables.GuardStanding:
+		return !s.shielded
+	}
+	return true
 }
 
 // differences says in what the tables are not as planned; what a tool tells of it is
@@ -136,7 +159,7 @@ func (s *state) differences(plan rules.Plan) []Difference {
 	if len(found) == 0 {
 		found = s.changes
 	}
-	if s.snapshot != nil && !calm(s.snapshot.Guard) {
+	if s.snapshot != nil && s.strangeGuard() {
 		found = append(found, Difference{protocol.TamperedGuard, "the guard stands, or is not as it was made"})
 	}
 	for _, family := range []rules.Family{rules.IPv4, rules.IPv6} {

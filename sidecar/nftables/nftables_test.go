@@ -52,12 +52,22 @@ func TestGuardAndLift(t *testing.T) {
 		}
 		guard(GuardResting)
 	}
+	for range 3 { // resting, gone, gone
+		if err := kernel.Wake(); err != nil {
+			t.Fatal(err)
+		}
+		guard(GuardStanding)
+		nfnetlinktest.Run(t, "nft", "nft flush ruleset")
+	}
 	for _, spoil := range []string{
 		"nft add rule inet bulkhead-guard L8-input accept",
 		"nft delete chain inet bulkhead-guard L8-forward",
 		"nft 'add chain inet bulkhead-guard L8-output { policy accept; }'",
 		"nft add chain inet bulkhead-guard other",
 	} {
+		if err := kernel.Guard(); err != nil {
+			t.Fatal(err)
+		}
 		nfnetlinktest.Run(t, "nft", spoil)
 		guard(GuardSpoilt)
 		if err := kernel.Guard(); err != nil {

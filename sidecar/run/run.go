@@ -31,6 +31,9 @@ type Enforcer interface {
 	Ensure(ctx context.Context, plan rules.Plan) (apply.Report, error)
 	// Audit is Ensure that also looks at what raises no event.
 	Audit(ctx context.Context, plan rules.Plan) (apply.Report, error)
+	// Alert drops everything until Ensure, if somebody changed the rules. It is
+	// the first thing to do when something changed, and quick.
+	Alert()
 	// Guard drops everything.
 	Guard(ctx context.Context) error
 	// Dropped is what was dropped since it was last asked.
@@ -133,6 +136,7 @@ func (f *Firewall) Watch(ctx context.Context) error {
 			if !open && ctx.Err() == nil {
 				return errors.New("watch the rules: the kernel's events have ended")
 			}
+			f.Enforcer.Alert()
 		case <-timer.C:
 			enforce = f.Enforcer.Audit
 		}

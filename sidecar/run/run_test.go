@@ -60,6 +60,8 @@ func (e *enforcer) Dropped() ([]protocol.Drops, error) {
 	return []protocol.Drops{{Direction: protocol.In, Reason: "P1", Packets: 3}}, nil
 }
 
+func (e *enforcer) Alert() {}
+
 func (e *enforcer) Guard(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
