@@ -98,6 +98,10 @@ verify: generate ## fail if generated files or modules are not current
 	for module in $(GO_MODULES); do (cd $$module && go mod tidy -diff); done
 	git diff --exit-code -- api charts docs/rules
 
+.PHONY: fuzz
+fuzz: ## a million generated pods, decided as Kubernetes' own plugin does, control by control (20 min)
+	go test ./tests/conformance -run 'TestDifferential$$' -pods 1000000 -timeout 6h -v
+
 .PHONY: bench
 bench: bench-dataplane ## the firewall measured against no rules and the thesis', and Go benchmarks of all parts
 	@mkdir -p out
