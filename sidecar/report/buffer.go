@@ -18,7 +18,7 @@ const (
 // buffer keeps records until they are taken. Drops of one direction and reason are
 // one record, so that they crowd nothing out.
 type buffer struct {
-	changed chan struct{} // holds a signal while there is something to take
+	changed chan struct{} // holds a signal while there is more to take than drops
 
 	mutex   sync.Mutex
 	records []protocol.Record // no drops
@@ -30,11 +30,11 @@ func (b *buffer) add(record protocol.Record) {
 	record = within(record)
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	defer b.signal()
 	if record.Drops != nil {
 		b.addDrops(*record.Drops)
 		return
 	}
+	defer b.signal()
 	if len(b.records) == maxKept {
 		b.records = slices.Delete(b.records, 0, 1)
 		b.lost++

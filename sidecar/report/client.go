@@ -26,6 +26,9 @@ const (
 	// pause is the least time between two reports: what happens meanwhile goes
 	// together.
 	pause = time.Second
+	// dropsPause is about how long counts of dropped packets gather when there is
+	// nothing else to report: every pod drops some multicast now and then.
+	dropsPause = time.Minute
 	// longestPause is where the pause stops to double after failures.
 	longestPause = 2 * time.Minute
 	// timeout of one report.
@@ -41,7 +44,8 @@ type Client struct {
 	dialer              tls.Dialer
 	address, serverName string
 	buffer              buffer
-	pause, longestPause time.Duration
+
+	pause, dropsPause, longestPause time.Duration
 }
 
 // New makes a client; Run sends.
@@ -61,6 +65,7 @@ func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
 		serverName:   feed.ServerName,
 		buffer:       buffer{changed: make(chan struct{}, 1)},
 		pause:        pause,
+		dropsPause:   dropsPause,
 		longestPause: longestPause,
 	}, nil
 }
@@ -71,15 +76,19 @@ func (c *Client) Report(_ context.Context, record protocol.Record) { c.buffer.ad
 
 // Run sends what is reported until the context ends.
 func (c *Client) Run(ctx context.Context) {
+	drops := time.NewTimer(jittered(c.dropsPause))
+	defer drops.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.buffer.changed:
+		case <-drops.C:
 		}
+		drops.Reset(jittered(c.dropsPause))
 		report := c.buffer.take()
 		if len(report.Records) == 0 && report.Lost == 0 {
-			continue // taken before the signal was heard
+			continue
 		}
 		if report.Lost > 0 {
 			c.Log.Warn("records were lost before they could be reported", "lost", report.Lost)
@@ -89,9 +98,7 @@ func (c *Client) Run(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				c.Log.Warn("report was not taken", "error", err.Error())
 			}
-			// Half of it at random: sidecars that lost the feed together come back
-			// one by one.
-			if !sleep(ctx, wait/2+rand.N(wait/2+1)) {
+			if !sleep(ctx, jittered(wait)) {
 				return
 			}
 			if err == nil || errors.Is(err, errRefused) {
@@ -123,6 +130,10 @@ func (c *Client) send(ctx context.Context, report protocol.Report) error {
 	}
 	return err
 }
+
+// jittered is the half of it and the other half at random: sidecars that lost the
+// feed together come back one by one.
+func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

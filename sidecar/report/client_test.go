@@ -124,7 +124,7 @@ func start(t *testing.T, feed *config.Feed) (*Client, *log) {
 	}
 	client.TokenFile = filepath.Join(t.TempDir(), "token")
 	write(t, client.TokenFile, "first\n")
-	client.pause, client.longestPause = time.Millisecond, 5*time.Millisecond
+	client.pause, client.dropsPause, client.longestPause = time.Millisecond, 20*time.Millisecond, 5*time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { client.Run(ctx) })
@@ -169,6 +169,26 @@ func TestReportIsSent(t *testing.T) {
 	}
 	if want := []string{"Bearer first", "Bearer second"}; !slices.Equal(tokens, want) {
 		t.Errorf("tokens %q", tokens)
+	}
+}
+
+// Counts of drops wait for the clock, or go with what does not wait.
+func TestDropsWait(t *testing.T) {
+	server := newFeedServer(t)
+	client, _ := start(t, server.feed())
+	client.Report(t.Context(), drops(protocol.Out, "P3", 1))
+	eventually(t, "the report", func() bool { reports, _ := server.seen(); return len(reports) == 1 })
+	patient, err := New(server.feed(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	patient.Report(t.Context(), drops(protocol.Out, "P3", 1))
+	if len(patient.buffer.changed) != 0 {
+		t.Error("drops alone are sent at once")
+	}
+	patient.Report(t.Context(), failure("now"))
+	if report := patient.buffer.take(); len(patient.buffer.changed) != 1 || len(report.Records) != 2 {
+		t.Errorf("sent %+v", report)
 	}
 }
 
