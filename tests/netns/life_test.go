@@ -254,6 +254,18 @@ func TestFailureSaysWhyAndCloses(t *testing.T) {
 			prepare: func(_ *testing.T, _ *lab, cmd *exec.Cmd) { cmd.Env = cmd.Env[:1] },
 			want:    "parse BULKHEAD_CONFIG", closes: true,
 		},
+		"unknown field": {
+			prepare: func(_ *testing.T, _ *lab, cmd *exec.Cmd) {
+				cmd.Env[1] = strings.Replace(cmd.Env[1], "{", `{"allowEverything":true,`, 1)
+			},
+			want: `unknown field "allowEverything"`, closes: true,
+		},
+		"everybody is a peer": {
+			prepare: func(_ *testing.T, _ *lab, cmd *exec.Cmd) {
+				cmd.Env[1] = strings.Replace(cmd.Env[1], `"peers":[`, `"peers":["0.0.0.0/0",`, 1)
+			},
+			want: "holds every address, nothing would be denied", closes: true,
+		},
 		"IPAM without tenants": {
 			config: tenant("carol", "172.17.3.0/24"),
 			want:   "lies in a range of another tenant than carol", closes: true,
