@@ -65,27 +65,15 @@ violations contains report.violation(
 	not safe(key, value)
 }
 
-domains := {
-	"cni.cilium.io",
-	"cni.projectcalico.org",
-	"danm.io",
-	"danm.k8s.io",
-	"ipam.antrea.io",
-	"ipam.cilium.io",
-	"k8s.ovn.org",
-	"k8s.v1.cni.cncf.io",
-	"network.harvesterhci.io",
-	"ovn.kubernetes.io",
-	"v1.multus-cni.io",
-}
-
-# The domain itself, or a subdomain: kube-ovn has one for each of a pod's networks.
-of_network(key) if split(key, "/")[0] in domains
-
-of_network(key) if {
-	some domain in domains
-	endswith(split(key, "/")[0], concat("", [".", domain]))
-}
+# The plugins' domains, with subdomains: kube-ovn has one for each of a pod's networks.
+# One expression is cheaper than a look at every suffix.
+of_network(key) if regex.match(
+	concat("", [
+		`^([^/]+\.)?(cni\.cilium\.io|cni\.projectcalico\.org|danm\.io|danm\.k8s\.io|ipam\.antrea\.io|ipam\.cilium\.io|`,
+		`k8s\.ovn\.org|k8s\.v1\.cni\.cncf\.io|network\.harvesterhci\.io|ovn\.kubernetes\.io|v1\.multus-cni\.io)/`,
+	]),
+	key,
+)
 
 asking := {"k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"}
 
