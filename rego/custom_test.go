@@ -117,6 +117,8 @@ func TestNewFailsForCustomRules(t *testing.T) {
 		"network":             {map[string]string{"a.rego": rule(`violations contains http.send({"method": "GET", "url": "http://127.0.0.1"})`)}, []string{"undefined function http.send"}},
 		"names":               {map[string]string{"a.rego": rule(`violations contains net.lookup_ip_addr("localhost")`)}, []string{"undefined function net.lookup_ip_addr"}},
 		"clock":               {map[string]string{"a.rego": rule(`violations contains time.now_ns()`)}, []string{"undefined function time.now_ns"}},
+		"clock of a token":    {map[string]string{"a.rego": rule(`violations contains io.jwt.decode_verify("x", {})`)}, []string{"undefined function io.jwt.decode_verify"}},
+		"clock of a chain":    {map[string]string{"a.rego": rule(`violations contains crypto.x509.parse_and_verify_certificates("x")`)}, []string{"undefined function crypto.x509.parse_and_verify_certificates"}},
 		"chance":              {map[string]string{"a.rego": rule(`violations contains rand.intn("x", 2)`)}, []string{"undefined function rand.intn"}},
 		"uuid":                {map[string]string{"a.rego": rule(`violations contains uuid.rfc4122("x")`)}, []string{"undefined function uuid.rfc4122"}},
 		"environment":         {map[string]string{"a.rego": rule(`violations contains opa.runtime()`)}, []string{"undefined function opa.runtime"}},
