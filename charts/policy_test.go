@@ -3,6 +3,7 @@ package charts
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	bulkheadv1alpha1 "github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/rego"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -79,44 +81,79 @@ func readPod(t testing.TB, spec string) *corev1.Pod {
 // webhook has changed the pod before or somebody has taken it away.
 func TestPolicyRefusesTheCore(t *testing.T) {
 	both := newBothServers(t)
-	for name, test := range map[string]struct{ spec, rule string }{
-		"experiment 8":            {"{hostPID: true, volumes: [{name: proc, hostPath: {path: /proc}}], containers: [{name: a, securityContext: {privileged: true}}]}", "pss-privileged"},
-		"privileged (D1)":         {"{containers: [{name: a, securityContext: {privileged: true}}]}", "pss-privileged"},
-		"privileged init (D1)":    {"{initContainers: [{name: i, securityContext: {privileged: true}}], containers: [{name: a}]}", "pss-privileged"},
-		"SYS_ADMIN (D2)":          {"{containers: [{name: a, securityContext: {capabilities: {add: [SYS_ADMIN]}}}]}", "pss-capabilities"},
-		"CAP_SYS_ADMIN (D2)":      {"{containers: [{name: a, securityContext: {capabilities: {add: [CAP_SYS_ADMIN]}}}]}", "pss-capabilities"},
-		"sys_admin (D2)":          {"{containers: [{name: a, securityContext: {capabilities: {add: [sys_admin]}}}]}", "pss-capabilities"},
-		"ALL (D2)":                {"{containers: [{name: a, securityContext: {capabilities: {add: [CHOWN, ALL]}}}]}", "pss-capabilities"},
-		"NET_ADMIN, init (D2)":    {"{initContainers: [{name: i, securityContext: {capabilities: {add: [NET_ADMIN]}}}], containers: [{name: a}]}", "pss-capabilities"},
-		"in user namespace (D8)":  {"{hostUsers: false, containers: [{name: a, securityContext: {capabilities: {add: [NET_ADMIN]}}}]}", "pss-capabilities"},
-		"NET_RAW (P2)":            {"{containers: [{name: a, securityContext: {capabilities: {add: [NET_RAW]}}}]}", "pss-capabilities"},
-		"hostPath / (D3)":         {"{volumes: [{name: r, hostPath: {path: /}}], containers: [{name: a}]}", "pss-host-path"},
-		"hostPath /var/../proc":   {"{volumes: [{name: e, emptyDir: {}}, {name: r, hostPath: {path: /var/../proc}}], containers: [{name: a}]}", "pss-host-path"},
-		"hostNetwork (D4)":        {"{hostNetwork: true, containers: [{name: a}]}", "pss-host-namespaces"},
-		"hostPID (D4)":            {"{hostPID: true, containers: [{name: a}]}", "pss-host-namespaces"},
-		"hostIPC (D4)":            {"{hostIPC: true, containers: [{name: a}]}", "pss-host-namespaces"},
-		"hostPort (D4)":           {"{containers: [{name: a, ports: [{containerPort: 1}, {containerPort: 80, hostPort: 80}]}]}", "pss-host-ports"},
-		"process namespace (D5)":  {"{shareProcessNamespace: true, containers: [{name: a}]}", "fw-share-process-namespace"},
-		"sidecar's name (L3)":     {"{containers: [{name: bulkhead-firewall, image: 'registry.local/firewall:dev', args: [run], securityContext: {capabilities: {drop: [ALL], add: [NET_ADMIN, NET_RAW]}}}]}", "pss-capabilities"},
-		"sidecar's name and more": {"{initContainers: [{name: i}, {name: bulkhead-init, image: 'registry.local/firewall:dev', args: [init], securityContext: {capabilities: {drop: [ALL], add: [NET_ADMIN, NET_RAW]}}}], containers: [{name: a}]}", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := request{operation: admission.Create, namespace: "alice", user: "mallory", object: readPod(t, test.spec)}
-			if err := both.refusal(t.Context(), r); err == nil || !strings.Contains(err.Error(), test.rule) || !apierrors.IsForbidden(err) {
+	for _, test := range core(t) {
+		t.Run(test.Name, func(t *testing.T) {
+			r := request{operation: admission.Create, namespace: "alice", user: "mallory", object: test.pod()}
+			if err := both.refusal(t.Context(), r); err == nil || !strings.Contains(err.Error(), test.Rule+": ") || !apierrors.IsForbidden(err) {
 				t.Errorf("without the webhook: %v", err)
 			}
 			r.object = both.mutate(t, r)
 			err := both.refusal(t.Context(), r)
-			if test.rule == "" { // the webhook has made a harmless pod of it
-				if err != nil {
-					t.Errorf("after the webhook: %v", err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), test.rule+": ") {
+			if refused := err != nil && strings.Contains(err.Error(), test.Rule+": "); refused == test.Harmless || test.Harmless && err != nil {
 				t.Errorf("after the webhook: %v", err)
 			}
 		})
+	}
+}
+
+// attack is a pod of testdata/core.yaml.
+type attack struct {
+	Name, Rule        string
+	Harmless, Invalid bool
+	Spec              corev1.PodSpec
+}
+
+func (a attack) pod() *corev1.Pod {
+	return &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, Spec: a.Spec}
+}
+
+func core(t testing.TB) []attack {
+	t.Helper()
+	data, err := os.ReadFile("testdata/core.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attacks []attack
+	if err := yaml.UnmarshalStrict(data, &attacks); err != nil {
+		t.Fatal(err)
+	}
+	return attacks
+}
+
+// TestPolicyRefusesTheRulesExamples: what the pages of the rules advise against, of
+// the rules that the policy holds.
+func TestPolicyRefusesTheRulesExamples(t *testing.T) {
+	both := newBothServers(t)
+	engine, err := rego.New(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := map[string]bool{}
+	for _, id := range []string{
+		"pss-privileged", "pss-capabilities", "pss-host-path", "pss-host-namespaces", "pss-host-ports",
+		"fw-share-process-namespace", "fw-net-raw", "fw-sidecar-genuine",
+	} {
+		held[id] = true
+	}
+	for _, rule := range engine.Rules() {
+		if !held[rule.ID] {
+			continue
+		}
+		delete(held, rule.ID)
+		t.Run(rule.ID, func(t *testing.T) {
+			pod := &corev1.Pod{}
+			if err := yaml.Unmarshal([]byte(rule.Avoid), pod); err != nil {
+				t.Fatal(err)
+			}
+			pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+			err := both.refusal(t.Context(), request{operation: admission.Create, namespace: "alice", user: "mallory", object: pod})
+			if err == nil || !strings.Contains(err.Error(), rule.ID+": ") {
+				t.Error(err)
+			}
+		})
+	}
+	for id := range held {
+		t.Errorf("there is no rule %s", id)
 	}
 }
 

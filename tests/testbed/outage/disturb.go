@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 )
 
 // Names in Bulkhead's chart, and what its replicas take to come.
@@ -285,23 +287,50 @@ func (r *run) withoutWebhooks(ctx context.Context) error {
 	if _, err := r.Kubectl(ctx, "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", webhook); err != nil {
 		return err
 	}
-	for _, trial := range []struct {
-		pod   *corev1.Pod
-		words string
-	}{
-		{attack(alice), "'bulkhead-pods' denied request: pss-privileged: "},
-		{ordinary(alice), "fw-sidecar-genuine: "},
-		{unconfined(alice), "fw-sidecar-genuine: "},
-	} {
-		// The API server sees its configuration change a moment later.
-		if err := r.Wait(ctx, "the policy to refuse", 10*time.Second, func(ctx context.Context) error {
-			return r.stream.refusedBy(ctx, trial.pod, trial.words)
-		}); err != nil {
+	// The API server sees its configuration change a moment later.
+	if err := r.Wait(ctx, "the policy to refuse", 10*time.Second, func(ctx context.Context) error {
+		return r.stream.refusedBy(ctx, attack(alice), "'bulkhead-pods' denied request: pss-privileged: ")
+	}); err != nil {
+		return err
+	}
+	for _, pod := range []*corev1.Pod{ordinary(alice), unconfined(alice)} {
+		if err := r.stream.refusedBy(ctx, pod, "fw-sidecar-genuine: "); err != nil {
 			return err
 		}
 	}
+	if err := r.attacks(ctx); err != nil {
+		return err
+	}
 	_, err := r.stream.try(ctx, ordinary(metav1.NamespaceDefault))
 	return err
+}
+
+// attacks tries the pods with which the chart's own tests try the policy.
+func (r *run) attacks(ctx context.Context) error {
+	content, err := os.ReadFile(filepath.Join(r.Options().Repository, "charts", "testdata", "core.yaml"))
+	if err != nil {
+		return err
+	}
+	var attacks []struct {
+		Name, Rule        string
+		Harmless, Invalid bool
+		Spec              corev1.PodSpec
+	}
+	if err := yaml.UnmarshalStrict(content, &attacks); err != nil {
+		return err
+	}
+	for _, attack := range attacks {
+		words := attack.Rule + ": "
+		if attack.Invalid {
+			words = "is invalid: "
+		}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: alice, Name: "attack"}, Spec: attack.Spec}
+		if err := r.stream.refusedBy(ctx, pod, words); err != nil {
+			return fmt.Errorf("%s: %w", attack.Name, err)
+		}
+	}
+	r.log.Printf("    %d attacks of charts/testdata/core.yaml: all refused by the API server alone", len(attacks))
+	return nil
 }
 
 // upgrade brings back what the chart says: the webhook configurations and the replicas.
