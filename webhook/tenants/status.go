@@ -80,8 +80,10 @@ func trim(object any) (any, error) {
 		trimmed := &corev1.Pod{ObjectMeta: identity(o.ObjectMeta), Status: corev1.PodStatus{Phase: o.Status.Phase}}
 		for _, status := range o.Status.InitContainerStatuses {
 			if status.Name == sidecarconfig.InitContainer || status.Name == sidecarconfig.FirewallContainer {
-				trimmed.Status.InitContainerStatuses = append(trimmed.Status.InitContainerStatuses,
-					corev1.ContainerStatus{Name: status.Name, State: status.State, LastTerminationState: status.LastTerminationState})
+				kept := corev1.ContainerStatus{
+					Name: status.Name, State: trimState(status.State), LastTerminationState: trimState(status.LastTerminationState),
+				}
+				trimmed.Status.InitContainerStatuses = append(trimmed.Status.InitContainerStatuses, kept)
 			}
 		}
 		return trimmed, nil
@@ -89,6 +91,19 @@ func trim(object any) (any, error) {
 		return &corev1.Namespace{ObjectMeta: identity(o.ObjectMeta)}, nil
 	}
 	return object, nil
+}
+
+// trimState leaves of a state which it is, and of a failure all.
+func trimState(state corev1.ContainerState) corev1.ContainerState {
+	switch {
+	case state.Running != nil:
+		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	case state.Terminated != nil && state.Terminated.ExitCode == 0:
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	case state.Terminated != nil:
+		return corev1.ContainerState{Terminated: state.Terminated}
+	}
+	return corev1.ContainerState{}
 }
 
 func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
