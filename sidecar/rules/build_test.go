@@ -84,6 +84,12 @@ func TestBuildGolden(t *testing.T) {
 				c.Egress.External = config.Deny
 			},
 		},
+		"several-ranges": {
+			config: func(c *config.Config) {
+				c.Peers = prefixes("172.16.1.0/24", "172.16.9.0/28", "fd00:1::/64", "fd00:9::/64")
+			},
+			pod: func(p *Pod) { p.Gateways = addresses("169.254.1.1", "fe80::1") },
+		},
 		"nodes-among-peers": {
 			config: func(c *config.Config) { c.Nodes = prefixes("172.16.1.128/28", "fd01::/64") },
 		},

@@ -34,11 +34,17 @@ func (r ranges) of(family Family) ranges {
 	return r[:first]
 }
 
+// holds says whether a prefix is one of them.
+func (r ranges) holds(prefix netip.Prefix) bool {
+	_, ok := slices.BinarySearchFunc(r, prefix, Ascending)
+	return ok
+}
+
 // overlap says whether a prefix has an address in common with one of them: one that is
 // as large or larger, or the first of those that begin in it.
 func (r ranges) overlap(prefix netip.Prefix) bool {
 	for bits := range prefix.Bits() + 1 {
-		if _, ok := slices.BinarySearchFunc(r, netip.PrefixFrom(prefix.Addr(), bits).Masked(), Ascending); ok {
+		if r.holds(netip.PrefixFrom(prefix.Addr(), bits).Masked()) {
 			return true
 		}
 	}
