@@ -66,21 +66,6 @@ func (p *pair) addresses() map[*namespace.Namespace][]string {
 
 func (p *pair) close() error { return errors.Join(p.client.Close(), p.server.Close()) }
 
-// thesis sets the four rules of the thesis, both ends: what is of the own tenant is
-// accepted, what is of any tenant dropped.
-func (p *pair) thesis() error {
-	for end, own := range map[*namespace.Namespace]string{p.client: clientAddress, p.server: serverAddress} {
-		_, err := end.Shell(fmt.Sprintf(`iptables-nft -A INPUT -s 172.16.1.0/24 -d %[1]s -j ACCEPT
-			iptables-nft -A INPUT -s 172.16.0.0/12 -j DROP
-			iptables-nft -A OUTPUT -s %[1]s -d 172.16.1.0/24 -j ACCEPT
-			iptables-nft -A OUTPUT -d 172.16.0.0/12 -j DROP`, own))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // tenant is a configuration with so many peers: single addresses, both ends of the
 // pair among them.
 func tenant(peers int) *config.Config {

@@ -12,12 +12,12 @@ import (
 // plot is a picture of round trips and repairs, as SVG.
 func (r *results) plot() string {
 	var b strings.Builder
-	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 620" font-family="sans-serif" font-size="12">
-<rect width="900" height="620" fill="white"/>
+	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 650" font-family="sans-serif" font-size="12">
+<rect width="900" height="650" fill="white"/>
 `)
 	r.plotRoundTrips(&b, 40)
-	histogram(&b, 260, "time until forbidden packets are dropped again (guard), where any came through", r.Details.guards)
-	histogram(&b, 440, "time until the ruleset is whole again", r.Details.wholes)
+	histogram(&b, 310, "time until forbidden packets are dropped again (guard), where any came through", r.Details.guards)
+	histogram(&b, 490, "time until the ruleset is whole again", r.Details.wholes)
 	b.WriteString("</svg>\n")
 	return b.String()
 }
@@ -25,25 +25,24 @@ func (r *results) plot() string {
 // plotRoundTrips draws, for each variant, where the rounds' medians lie: from the
 // tenth to the ninetieth of a hundred, and the middle.
 func (r *results) plotRoundTrips(b *strings.Builder, top float64) {
-	names := []string{"none", control, "thesis", "ours_10", "ours_1000", "ours_100000"}
 	least, most := math.Inf(1), 0.0
-	for _, name := range names {
-		if medians := r.Details.medians[name]; len(medians) > 0 {
+	for _, v := range variants() {
+		if medians := r.Details.medians[v.name]; len(medians) > 0 {
 			least, most = min(least, quantile(medians, 0.1)), max(most, quantile(medians, 0.9))
 		}
 	}
 	text(b, 20, top-15, "TCP round trip, medians of the rounds, in µs (p10, p50, p90; paired ratio to none)")
-	x := func(value float64) float64 { return 120 + (value-least)/max(most-least, 1e-9)*560 }
-	for i, name := range names {
-		medians, y := r.Details.medians[name], top+20+float64(i)*28
-		text(b, 20, y+4, name)
+	x := func(value float64) float64 { return 170 + (value-least)/max(most-least, 1e-9)*510 }
+	for i, v := range variants() {
+		medians, y := r.Details.medians[v.name], top+12+float64(i)*22
+		text(b, 20, y+4, v.name)
 		if len(medians) == 0 {
 			continue
 		}
 		low, middle, high := quantile(medians, 0.1), quantile(medians, 0.5), quantile(medians, 0.9)
 		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="8" fill="#9bc"/><circle cx="%.1f" cy="%.1f" r="5" fill="#036"/>`+"\n",
 			x(low), y-4, max(x(high)-x(low), 1), x(middle), y)
-		text(b, 700, y+4, fmt.Sprintf("%.2f µs, ratio %.4f", middle, r.Details.RTTRatio[name]))
+		text(b, 700, y+4, fmt.Sprintf("%.2f µs, ratio %.4f", middle, r.Details.RTTRatio[v.name]))
 	}
 }
 

@@ -127,7 +127,13 @@ func (r *results) print(w io.Writer) {
 	} {
 		fmt.Fprintf(w, "%-13s %6.2f us %9.4f %6.1f us %9.0f %9.2f\n", v.name, v.of(s.RTTp50), d.RTTRatio[v.name], v.of(s.RTTp99), v.of(s.Connections), v.of(s.Throughput))
 	}
-	fmt.Fprintf(w, "noise: a second pair without rules is at %.4f of the first\n", d.RTTRatio[control])
+	fmt.Fprintf(w, "what any such rules cost at least, as ratio:")
+	for _, v := range variants() {
+		if v.reference {
+			fmt.Fprintf(w, " %s %.4f;", v.name, d.RTTRatio[v.name])
+		}
+	}
+	fmt.Fprintf(w, "\nnoise: a second pair without rules is at %.4f of the first\n", d.RTTRatio[control])
 	fmt.Fprintf(w, "start %.1f ms, update at 100,000 %.2f ms, sidecar %.1f MiB, image %.1f MB\n", s.Start, s.Update, s.ResidentMiB, s.ImageMB)
 	fmt.Fprintf(w, "%d tamperings: dropped again p99 %.2f ms, whole p99 %.2f ms; %d of %d forbidden packets escaped\n",
 		s.Tamperings, s.RepairGuardP99, s.RepairWholeP99, s.Escaped, d.Shots)

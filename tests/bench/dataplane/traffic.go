@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,12 +24,49 @@ const control = "none again"
 // wait for work. Both use blocking sockets on threads of their own: what is measured
 // is the kernel, not Go's poller.
 type lane struct {
-	name string
+	variant
 	*pair
 	work chan task
 
 	medians, connections, bits []float64
 	trips                      []float64 // all, in µs
+}
+
+// variant is a way of having rules.
+type variant struct {
+	name string
+	// peers are how many of our rules' set; 0 for others' rules.
+	peers int
+	// script sets others' rules, with %[1]s for the own address and %[2]s for the
+	// other end's.
+	script string
+	// reference says that it protects nobody and is there to tell what a part
+	// costs.
+	reference bool
+}
+
+// variants are what is compared, and below them what any such rules cost at least.
+func variants() []variant {
+	const base = `nft add table ip f
+		nft 'add chain ip f in { type filter hook input priority 0; }'; nft 'add chain ip f out { type filter hook output priority 0; }'
+		`
+	return []variant{
+		{name: "none"},
+		{name: control},
+		{name: "thesis", script: `iptables-nft -A INPUT -s 172.16.1.0/24 -d %[1]s -j ACCEPT
+			iptables-nft -A INPUT -s 172.16.0.0/12 -j DROP
+			iptables-nft -A OUTPUT -s %[1]s -d 172.16.1.0/24 -j ACCEPT
+			iptables-nft -A OUTPUT -d 172.16.0.0/12 -j DROP`},
+		{name: "ours_10", peers: 10},
+		{name: "ours_1000", peers: 1000},
+		{name: "ours_100000", peers: 100_000},
+		{name: "empty chains", reference: true, script: base},
+		{name: "iptables, ACCEPT alone", reference: true, script: "iptables-nft -A INPUT -j ACCEPT; iptables-nft -A OUTPUT -j ACCEPT"},
+		{name: "iptables, ipset alone", reference: true, script: `ipset create p hash:net; ipset add p %[1]s; ipset add p %[2]s
+			iptables-nft -A INPUT -m set --match-set p src -j ACCEPT; iptables-nft -A OUTPUT -m set --match-set p dst -j ACCEPT`},
+		{name: "nft, set alone", reference: true, script: base + `nft 'add set ip f p { type ipv4_addr; size 131072; }'; nft 'add element ip f p { %[1]s, %[2]s }'
+			nft add rule ip f in ip saddr @p accept; nft add rule ip f out ip daddr @p accept`},
+	}
 }
 
 // task is a piece of a client's work; it sends what it found.
@@ -44,33 +82,33 @@ func measureTraffic(ctx context.Context, o options, r *results) error {
 			l.end()
 		}
 	}()
-	for _, variant := range []struct {
-		name  string
-		peers int
-	}{{"none", 0}, {control, 0}, {"thesis", 0}, {"ours_10", 10}, {"ours_1000", 1000}, {"ours_100000", 100_000}} {
-		l, err := newLane(ctx, variant.name, variant.peers)
+	for _, v := range variants() {
+		l, err := newLane(ctx, v)
 		if err != nil {
-			return fmt.Errorf("%s: %w", variant.name, err)
+			return fmt.Errorf("%s: %w", v.name, err)
 		}
 		lanes = append(lanes, l)
 	}
+	compared := slices.DeleteFunc(slices.Clone(lanes), func(l *lane) bool { return l.reference })
 	for _, phase := range []struct {
 		title  string
 		rounds int
+		lanes  []*lane
 		do     func(*lane) error
 	}{
-		{"round trips", o.rounds, func(l *lane) error { return l.roundTrips(40 * time.Millisecond) }},
-		{"connections", max(3, o.rounds/4), func(l *lane) error { return l.connect(60 * time.Millisecond) }},
-		{"throughput", max(3, o.rounds/4), func(l *lane) error { return l.stream(80 * time.Millisecond) }},
+		{"round trips", o.rounds, lanes, func(l *lane) error { return l.roundTrips(40 * time.Millisecond) }},
+		{"connections", max(3, o.rounds/4), compared, func(l *lane) error { return l.connect(60 * time.Millisecond) }},
+		{"throughput", max(3, o.rounds/4), compared, func(l *lane) error { return l.stream(80 * time.Millisecond) }},
 	} {
-		progress("  %s: %d rounds of %d variants", phase.title, phase.rounds, len(lanes))
+		progress("  %s: %d rounds of %d variants", phase.title, phase.rounds, len(phase.lanes))
 		for range phase.rounds {
-			for _, i := range rand.Perm(len(lanes)) {
+			for _, i := range rand.Perm(len(phase.lanes)) {
+				l := phase.lanes[i]
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := lanes[i].run(func() error { return phase.do(lanes[i]) }); err != nil {
-					return fmt.Errorf("%s with %s: %w", phase.title, lanes[i].name, err)
+				if err := l.run(func() error { return phase.do(l) }); err != nil {
+					return fmt.Errorf("%s with %s: %w", phase.title, l.name, err)
 				}
 			}
 		}
@@ -80,14 +118,17 @@ func measureTraffic(ctx context.Context, o options, r *results) error {
 	d.RTTRatio, d.ConnectionRatio, d.ThroughputRatio = map[string]float64{}, map[string]float64{}, map[string]float64{}
 	d.medians = map[string][]float64{}
 	for _, l := range lanes {
+		d.RTTRatio[l.name] = paired(l.medians, none.medians)
+		d.medians[l.name] = l.medians
+		if l.reference {
+			continue
+		}
 		r.Summary.RTTp50.set(l.name, quantile(l.medians, 0.5))
 		r.Summary.RTTp99.set(l.name, quantile(l.trips, 0.99))
 		r.Summary.Connections.set(l.name, quantile(l.connections, 0.5))
 		r.Summary.Throughput.set(l.name, quantile(l.bits, 0.5))
-		d.RTTRatio[l.name] = paired(l.medians, none.medians)
 		d.ConnectionRatio[l.name] = paired(l.connections, none.connections)
 		d.ThroughputRatio[l.name] = paired(l.bits, none.bits)
-		d.medians[l.name] = l.medians
 	}
 	return nil
 }
@@ -106,27 +147,27 @@ func quantileExact(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-func newLane(ctx context.Context, name string, peers int) (*lane, error) {
+func newLane(ctx context.Context, v variant) (*lane, error) {
 	p, err := newPair()
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case name == "thesis":
-		err = p.thesis()
-	case peers > 0:
-		for _, end := range []*namespace.Namespace{p.client, p.server} {
-			h, _, failed := holdPeers(ctx, end, peers)
-			if failed == nil {
-				failed = h.end()
+	for end, addresses := range map[*namespace.Namespace][2]string{p.client: {clientAddress, serverAddress}, p.server: {serverAddress, clientAddress}} {
+		switch {
+		case err != nil:
+		case v.script != "":
+			_, err = end.Shell(strings.NewReplacer("%[1]s", addresses[0], "%[2]s", addresses[1]).Replace(v.script))
+		case v.peers > 0:
+			var h *held
+			if h, _, err = holdPeers(ctx, end, v.peers); err == nil {
+				err = h.end()
 			}
-			err = errors.Join(err, failed)
 		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	l := &lane{name: name, pair: p, work: make(chan task)}
+	l := &lane{variant: v, pair: p, work: make(chan task)}
 	ready := make(chan error, 1)
 	go func() { _ = p.server.Do(func() error { return serve(ready) }) }()
 	if err := <-ready; err != nil {
@@ -156,8 +197,10 @@ func (l *lane) end() {
 }
 
 // pin keeps the calling thread on one CPU: each end has its own, as containers of
-// two pods do, where the machine has two.
+// two pods do, where the machine has two. It goes before whatever else runs there:
+// both ends sleep as much as they work.
 func pin(cpu int) {
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
 	var set, possible unix.CPUSet
 	if unix.SchedGetaffinity(0, &possible) != nil || !possible.IsSet(cpu) {
 		return
