@@ -72,6 +72,9 @@ func (s *stage) besideNativeSidecar(ctx context.Context, what string, change fun
 	return results.Reached, what + ": the application started without rules", err
 }
 
+// buildingRules is how the command line of bulkhead-init begins.
+const buildingRules = "/bulkhead-firewall\x00init\x00"
+
 // nothingMore is what happens while the rules are built, besides that it hangs.
 func nothingMore(context.Context, *stage) error { return nil }
 
@@ -128,10 +131,25 @@ func buildHangs(more func(context.Context, *stage) error) play {
 	}
 }
 
-// startStopped creates bob's sender and stops its bulkhead-init with SIGSTOP, which takes it well under the time that
-// it needs to build the rules.
+// startStopped creates bob's sender and stops its bulkhead-init with SIGSTOP while that builds the rules. It takes well
+// under the tenth of a second that this needs; on a busy machine it may take some tries.
 func (s *stage) startStopped(ctx context.Context, targets []string) (*corev1.Pod, int, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	var tries []error
+	for range 5 {
+		from, pid, err := s.tryStopped(ctx, targets)
+		if err == nil {
+			return from, pid, nil
+		}
+		tries = append(tries, err)
+		if err := s.DeletePod(ctx, bob, "sender"); err != nil {
+			return nil, 0, err
+		}
+	}
+	return nil, 0, fmt.Errorf("stop bulkhead-init: %w", errors.Join(tries...))
+}
+
+func (s *stage) tryStopped(ctx context.Context, targets []string) (*corev1.Pod, int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	type caught struct {
 		pid int
@@ -139,7 +157,7 @@ func (s *stage) startStopped(ctx context.Context, targets []string) (*corev1.Pod
 	}
 	stopped := make(chan caught, 1)
 	go func() {
-		pid, err := waitForProcess(ctx, "/bulkhead-firewall\x00init\x00")
+		pid, err := waitForProcess(ctx, buildingRules)
 		if err == nil {
 			err = syscall.Kill(pid, syscall.SIGSTOP)
 		}
@@ -147,11 +165,14 @@ func (s *stage) startStopped(ctx context.Context, targets []string) (*corev1.Pod
 	}()
 	pod, err := sender(bob, targets)
 	from, err := s.create(ctx, pod, err)
-	if err != nil {
+	c := <-stopped
+	if err := errors.Join(err, c.err); err != nil {
 		return nil, 0, err
 	}
-	c := <-stopped
-	return from, c.pid, c.err
+	if pid, err := findProcess(buildingRules); err != nil || pid != c.pid {
+		return nil, 0, errors.Join(err, errors.New("it had ended"))
+	}
+	return from, c.pid, nil
 }
 
 // hangs fails if anything else of the pod starts while its bulkhead-init is stopped.
@@ -166,7 +187,7 @@ func (s *stage) hangs(ctx context.Context, from *corev1.Pod, more func(context.C
 	if pid, err := findProcess("/stream\x00send\x00"); err != nil || pid != 0 {
 		return errors.Join(err, fmt.Errorf("the application runs as process %d", pid))
 	}
-	if pid, err := findProcess("/bulkhead-firewall\x00init\x00"); err != nil || pid == 0 {
+	if pid, err := findProcess(buildingRules); err != nil || pid == 0 {
 		return errors.Join(err, errors.New("bulkhead-init has ended: it was not stopped in time"))
 	}
 	return nil
