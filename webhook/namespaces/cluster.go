@@ -17,7 +17,7 @@ import (
 // labelPrefix begins the labels that are kept.
 const labelPrefix = "pod-security.kubernetes.io/"
 
-var resource = corev1.SchemeGroupVersion.WithResource("namespaces")
+var namespacesResource = corev1.SchemeGroupVersion.WithResource("namespaces")
 
 // Cluster follows namespaces and LimitRanges of an API server, and keeps of each what
 // is asked for: a cluster may have ten thousand.
@@ -31,7 +31,7 @@ type Cluster struct {
 func NewCluster(client metadata.Interface, kube kubernetes.Interface) (*Cluster, error) {
 	c := &Cluster{
 		client:     client,
-		namespaces: metadatainformer.NewFilteredMetadataInformer(client, resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer(),
+		namespaces: metadatainformer.NewFilteredMetadataInformer(client, namespacesResource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer(),
 		limits:     informers.NewSharedInformerFactory(kube, 0).Core().V1().LimitRanges().Informer(),
 	}
 	for _, informer := range []cache.SharedIndexInformer{c.namespaces, c.limits} {
@@ -61,7 +61,7 @@ func (c *Cluster) Labels(ctx context.Context, namespace string) (map[string]stri
 	if exists {
 		return object.(*metav1.PartialObjectMetadata).Labels, nil
 	}
-	live, err := c.client.Resource(resource).Get(ctx, namespace, metav1.GetOptions{})
+	live, err := c.client.Resource(namespacesResource).Get(ctx, namespace, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
