@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 // Object is an object that somebody would create.
@@ -25,9 +28,13 @@ type Object struct {
 // ErrNotJudged is the error of Check for kinds that are never routed to an Admission.
 var ErrNotJudged = errors.New("objects of this kind are not judged")
 
+// ErrInvalid is the error of Check for objects that the API server or the webhook would
+// refuse unjudged, because they make no sense.
+var ErrInvalid = errors.New("invalid")
+
 // Check tells what reviews would find in an object if it were created: the same
-// decisions as in a cluster, mutation first. An error means that nothing is known of
-// the object; what the cluster itself would refuse may be one too.
+// decisions as in a cluster, mutation first. Field paths are those of the object as it is
+// given. An error means that nothing is known of the object.
 func (a *Admission) Check(ctx context.Context, object Object) ([]Finding, error) {
 	request, err := object.request()
 	if err != nil {
@@ -46,14 +53,40 @@ func (a *Admission) Check(ctx context.Context, object Object) ([]Finding, error)
 	if !ok {
 		return nil, ErrNotJudged
 	}
-	return findings(validate(a, ctx, request))
+	found, err := findings(validate(a, ctx, request))
+	if err == nil && request.Kind == podKind {
+		err = a.asWritten(ctx, object, found)
+	}
+	return found, err
 }
 
 func findings(d decision) ([]Finding, error) {
-	if d.outcome == outcomeError {
+	switch {
+	case d.outcome != outcomeError:
+		return d.findings, nil
+	case d.code == http.StatusBadRequest:
+		return nil, fmt.Errorf("%w: %s", ErrInvalid, d.message)
+	default:
 		return nil, errors.New(d.message)
 	}
-	return d.findings, nil
+}
+
+// asWritten makes paths in a pod, into which the sidecar was put, paths in the pod as it
+// was before.
+func (a *Admission) asWritten(ctx context.Context, object Object, found []Finding) error {
+	tenant, err := a.tenants.Owner(ctx, object.Namespace)
+	if err != nil || tenant == nil || len(found) == 0 {
+		return err
+	}
+	pod, err := decodePod(object.JSON)
+	if err != nil {
+		return err
+	}
+	in := template{injected: true, initContainers: pod.pod.Spec.InitContainers}
+	for i := range found {
+		found[i].Violation = in.readdress([]rego.Violation{found[i].Violation})[0]
+	}
+	return nil
 }
 
 // request is what an API server would ask about the object.

@@ -138,7 +138,7 @@ func storedMeta(name, namespace string) metav1.ObjectMeta {
 		Labels:      map[string]string{"kubernetes.io/metadata.name": name, "team": "blue"},
 		Annotations: map[string]string{"kubectl.kubernetes.io/last-applied-configuration": strings.Repeat("x", 512)},
 		ManagedFields: []metav1.ManagedFieldsEntry{{
-			Manager: "kubectl", Operation: "Update", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{".":{},"f:team":{}}}}`)},
+			Manager: "kubectl", Operation: "Update", FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{".":{},"f:team":{}}}}`),
 		}},
 	}
 }

@@ -76,7 +76,7 @@ func (e *Engine) reload(ctx context.Context) {
 
 // load takes the folder's rules if they are others than last time.
 func (e *Engine) load(ctx context.Context) (changed bool, err error) {
-	modules, err := read(e.folder)
+	modules, err := Read(e.folder)
 	if err != nil {
 		e.seen = nil
 		return true, err
@@ -94,10 +94,10 @@ func (e *Engine) load(ctx context.Context) (changed bool, err error) {
 	return true, nil
 }
 
-// read returns the folder's .rego files but tests, by name. A projected volume is
+// Read returns the folder's .rego files but tests, by name. A projected volume is
 // swapped by its link ..data: what lies behind that is read, so that old and new are
 // not mixed.
-func read(folder string) (map[string]string, error) {
+func Read(folder string) (map[string]string, error) {
 	if target, err := filepath.EvalSymlinks(filepath.Join(folder, "..data")); err == nil {
 		folder = target
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -20,14 +20,20 @@ type Static struct {
 // Load reads Namespaces and LimitRanges from the folder; other kinds may be among them
 // and are left.
 func Load(folder string) (*Static, error) {
-	s := &Static{map[string]map[string]string{}, map[string][]corev1.LimitRangeItem{}}
-	if err := manifests.Walk(folder, s.add); err != nil {
+	s := NewStatic()
+	if err := manifests.Walk(folder, s.Add); err != nil {
 		return nil, fmt.Errorf("load manifests: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Static) add(object manifests.Object) error {
+// NewStatic knows of nothing before Add.
+func NewStatic() *Static {
+	return &Static{map[string]map[string]string{}, map[string][]corev1.LimitRangeItem{}}
+}
+
+// Add takes a Namespace or a LimitRange, and leaves what is neither.
+func (s *Static) Add(object manifests.Object) error {
 	if object.APIVersion != corev1.SchemeGroupVersion.String() {
 		return nil
 	}

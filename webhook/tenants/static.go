@@ -25,27 +25,35 @@ type Static struct {
 // them and are left: a Tenant names its namespaces itself. The error lists all
 // that is wrong.
 func Load(config *configv1alpha1.BulkheadConfiguration, folder string) (*Static, error) {
-	s := &Static{config: config}
+	var objects []*v1alpha1.Tenant
 	err := manifests.Walk(folder, func(object manifests.Object) error {
-		tenant, err := parseTenant(object)
+		tenant, err := Parse(object)
 		if tenant != nil {
-			s.objects = append(s.objects, tenant)
+			objects = append(objects, tenant)
 		}
 		return err
 	})
-	errs := []error{err}
+	s, doubled := NewStatic(config, objects)
+	if err := errors.Join(err, doubled); err != nil {
+		return nil, fmt.Errorf("load manifests: %w", err)
+	}
+	return s, nil
+}
+
+// NewStatic answers from the given Tenants; no two may have one name.
+func NewStatic(config *configv1alpha1.BulkheadConfiguration, objects []*v1alpha1.Tenant) (*Static, error) {
+	var errs []error
 	names := map[string]bool{}
-	for _, tenant := range s.objects {
+	for _, tenant := range objects {
 		if names[tenant.Name] {
 			errs = append(errs, fmt.Errorf("tenant %q is defined twice", tenant.Name))
 		}
 		names[tenant.Name] = true
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("load manifests: %w", err)
+		return nil, err
 	}
-	s.index = NewIndex(config, s.objects)
-	return s, nil
+	return &Static{config, objects, NewIndex(config, objects)}, nil
 }
 
 // Owner returns the tenant of the namespace, or nil if it has none.
@@ -61,8 +69,8 @@ func (s *Static) Problems(candidate *v1alpha1.Tenant) []Problem {
 	return problemsOf(s.config, candidate, s.objects)
 }
 
-// parseTenant returns nil for an object of another group.
-func parseTenant(object manifests.Object) (*v1alpha1.Tenant, error) {
+// Parse reads a Tenant strictly. It returns nil for an object of another group.
+func Parse(object manifests.Object) (*v1alpha1.Tenant, error) {
 	version, err := schema.ParseGroupVersion(object.APIVersion)
 	if err != nil {
 		return nil, err
