@@ -51,20 +51,3 @@ func loadCustom(sources map[string]string) (map[string]*ast.Module, error) {
 	}
 	return parsed, errors.Join(errs...)
 }
-
-// readsWhole tells whether a compiled module may read input.whole: by that name, or in
-// a way of which nothing can be told.
-func readsWhole(module *ast.Module) bool {
-	found := false
-	ast.WalkRefs(module, func(ref ast.Ref) bool {
-		if ref[0].Equal(ast.InputRootDocument) {
-			name := ast.String("")
-			if len(ref) > 1 {
-				name, _ = ref[1].Value.(ast.String)
-			}
-			found = found || name == "" || name == "whole"
-		}
-		return found
-	})
-	return found
-}

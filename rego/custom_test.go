@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 const customMetadata = `# METADATA
@@ -61,21 +63,30 @@ violations contains report.in_field("metadata.labels", "lacks team", "name the t
 	}
 }
 
-// TestWhole: what no rule reads is not brought into the document.
-func TestWhole(t *testing.T) {
-	for body, want := range map[string]bool{
-		"violations contains 1 if input.object.spec.hostPID":                   false,
-		"violations contains 1 if input.whole.x":                               true,
-		"violations contains 1 if { x := input; x.whole.y }":                   true,
-		"violations contains 1 if object.get(input, [\"whole\", \"x\"], true)": true,
-		"violations contains 1 if { some name; input[name].x }":                true,
+// TestReads: what no rule reads is not brought into the document.
+func TestReads(t *testing.T) {
+	for body, want := range map[string]map[string]bool{
+		"violations contains 1 if input.object.spec.hostPID":                   {},
+		"violations contains 1 if input.whole.x":                               {"whole": true},
+		"violations contains 1 if { x := input; x.whole.y }":                   {"whole": true, "name": true, "groups": true},
+		"violations contains 1 if object.get(input, [\"whole\", \"x\"], true)": {"whole": true, "name": true, "groups": true},
+		"violations contains 1 if { some name; input[name].x }":                {"whole": true, "name": true, "groups": true},
+		"violations contains 1 if input.request.name == \"x\"":                 {"name": true},
+		"violations contains 1 if \"x\" in input.request.user.groups":          {"groups": true},
+		"violations contains 1 if { x := input.request.user; x.groups }":       {"groups": true},
+		"violations contains 1 if { f(input.request) }\nf(x) if x.name":        {"name": true, "groups": true},
 	} {
-		if engine := newCustomEngine(t, map[string]string{"a.rego": customMetadata + body}); engine.whole != want {
-			t.Errorf("%s: whole is %v", body, engine.whole)
+		shape := newCustomEngine(t, map[string]string{"a.rego": customMetadata + body}).shape
+		request := shape.properties["request"].shape
+		for name, has := range map[string]bool{
+			"whole":  shape.has("whole"),
+			"name":   request.has("name"),
+			"groups": request.properties["user"].shape.has("groups"),
+		} {
+			if has != want[name] {
+				t.Errorf("%s: %s is in the document: %v", body, name, has)
+			}
 		}
-	}
-	if engine := newTestEngine(t, files); engine.whole {
-		t.Error("our own rules read input.whole")
 	}
 }
 
@@ -172,6 +183,22 @@ func TestDocumentedRule(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q, of\n%s", got, want, example)
+		}
+	}
+}
+
+// TestNobodyReads: a set of rules that looks at nothing is asked about nothing.
+func TestNobodyReads(t *testing.T) {
+	nobody := &shape{}
+	in := tenantInput(t)
+	in.Tenant = &Tenant{Name: "alice"}
+	for name, term := range map[string]*ast.Term{
+		"request": in.Request.term(nobody.at("request")),
+		"tenant":  in.Tenant.term(nobody.at("tenant")),
+		"cluster": in.Cluster.term(nobody.at("cluster")),
+	} {
+		if !term.Equal(ast.ObjectTerm()) {
+			t.Errorf("%s: %v", name, term)
 		}
 	}
 }

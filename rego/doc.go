@@ -16,8 +16,9 @@
 //
 // What a decision depends on is known: built-ins whose result depends on anything but
 // their arguments do not compile, and the document that the rules are asked about holds
-// what schema/input.json lists and nothing else, but for input.whole where a custom rule
-// reads that. The same document and selection of rules have the same result.
+// what they read and nothing else (reads.go): of what schema/input.json lists the fields
+// that some rule names, and the whole object only where a custom rule reads that. The
+// same document and selection of rules have the same result.
 //
 // The flow: [New] compiles all modules once, strictly and against the schema of their
 // input. [Engine.Evaluate] selects the rules that count for the request (selection.go),

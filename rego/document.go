@@ -49,19 +49,19 @@ func documentOf(request Request) string {
 
 // document builds the query's input for the selected rules, or says all that is
 // wrong with it.
-func (in Input) document(shape *shape, rules *ast.Term, whole bool) (ast.Value, error) {
+func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 	d := &document{shape: shape, fields: [][2]*ast.Term{
 		field("rules", rules),
-		field("request", in.Request.term()),
-		field("cluster", in.Cluster.term()),
+		field("request", in.Request.term(shape.at("request"))),
+		field("cluster", in.Cluster.term(shape.at("cluster"))),
 	}}
 	if in.Tenant != nil {
-		d.fields = append(d.fields, field("tenant", in.Tenant.term()))
+		d.fields = append(d.fields, field("tenant", in.Tenant.term(shape.at("tenant"))))
 	}
 	name := documentOf(in.Request)
 	object := d.read(name, in.Object)
 	d.add(name, object)
-	if whole {
+	if shape.has("whole") {
 		d.add("whole", object)
 	}
 	if name == "object" {
@@ -167,8 +167,8 @@ func sidecarVolumes(pod *reader) []*reader {
 	return named
 }
 
-func (t *Tenant) term() *ast.Term {
-	return ast.ObjectTerm(
+func (t *Tenant) term(shape *shape) *ast.Term {
+	return shape.keep(
 		field("name", ast.StringTerm(t.Name)),
 		field("namespaces", texts(t.Namespaces)),
 		field("cidrs", texts(t.CIDRs)),
@@ -177,8 +177,8 @@ func (t *Tenant) term() *ast.Term {
 	)
 }
 
-func (c Cluster) term() *ast.Term {
-	return ast.ObjectTerm(
+func (c Cluster) term(shape *shape) *ast.Term {
+	return shape.keep(
 		field("podCIDRs", texts(c.PodCIDRs)),
 		field("serviceCIDRs", texts(c.ServiceCIDRs)),
 		field("nodeCIDRs", texts(c.NodeCIDRs)),
@@ -194,14 +194,15 @@ func texts(list []string) *ast.Term {
 	return ast.ArrayTerm(terms...)
 }
 
-func (r Request) term() *ast.Term {
-	return ast.ObjectTerm(
+func (r Request) term(shape *shape) *ast.Term {
+	user := shape.at("user")
+	return shape.keep(
 		field("operation", ast.StringTerm(r.Operation)),
 		field("resource", ast.StringTerm(r.Resource)),
 		field("subresource", ast.StringTerm(r.Subresource)),
 		field("namespace", ast.StringTerm(r.Namespace)),
 		field("name", ast.StringTerm(r.Name)),
-		field("user", ast.ObjectTerm(
+		field("user", user.keep(
 			field("name", ast.StringTerm(r.User.Name)),
 			field("groups", texts(r.User.Groups)),
 		)),

@@ -21,9 +21,7 @@ type Engine struct {
 	rules      []Rule
 	selections *selections
 	shape      *shape
-	// whole: a custom rule may read input.whole.
-	whole bool
-	query opa.PreparedEvalQuery
+	query      opa.PreparedEvalQuery
 }
 
 // New compiles the embedded rules, and the custom rules whose sources it is given by
@@ -70,11 +68,8 @@ func newEngine(ctx context.Context, files fs.FS, sources map[string]string) (*En
 	if err != nil {
 		return nil, fmt.Errorf("prepare query: %w", err)
 	}
-	whole := false
-	for path := range customs {
-		whole = whole || readsWhole(compiler.Modules[path])
-	}
-	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, whole: whole, query: query}, nil
+	shape.prune(inputRefs(compiler))
+	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, query: query}, nil
 }
 
 // Rules returns all rules, sorted by id.
@@ -97,7 +92,7 @@ func (e *Engine) evaluate(ctx context.Context, in Input) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	document, err := in.document(e.shape, chosen.term, e.whole && chosen.custom)
+	document, err := in.document(e.shape, chosen.term)
 	if err != nil {
 		return Result{}, fmt.Errorf("input: %w", err)
 	}

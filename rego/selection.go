@@ -30,8 +30,6 @@ type selector struct {
 type selection struct {
 	rules []selected
 	term  *ast.Term
-	// custom: there are custom rules among them.
-	custom bool
 }
 
 // selected is a rule and the questions that it answers.
@@ -95,7 +93,6 @@ func (s selector) selection(rules []Rule) *selection {
 			continue
 		}
 		chosen.rules = append(chosen.rules, selected{rule, answers})
-		chosen.custom = chosen.custom || rule.Category == custom
 		path := ast.ArrayTerm(ast.StringTerm(rule.Category), ast.StringTerm(rule.Name))
 		terms = append(terms, [2]*ast.Term{ast.StringTerm(rule.ID), path})
 	}
