@@ -23,6 +23,9 @@ import (
 )
 
 const (
+	// startLimit is more than any component needs to start; on an idle machine it is seconds.
+	startLimit = 3 * time.Minute
+
 	nodeName         = "node"
 	apiServerPort    = 6443
 	etcdURL          = "http://127.0.0.1:2379" // the node's loopback, which nothing outside the node can reach
@@ -86,7 +89,7 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 	if err := c.node.run(Containerd, Containerd, "--config", path); err != nil {
 		return err
 	}
-	return c.Wait(ctx, "containerd to answer", time.Minute, func(ctx context.Context) error {
+	return c.Wait(ctx, "containerd to answer", startLimit, func(ctx context.Context) error {
 		_, err := c.NodeExec(ctx, ctr("version")...)
 		return err
 	})
@@ -120,7 +123,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	// Pods need their namespace's service account, which the controller manager makes.
-	return c.Wait(ctx, "the controller manager's first service account", time.Minute, func(ctx context.Context) error {
+	return c.Wait(ctx, "the controller manager's first service account", startLimit, func(ctx context.Context) error {
 		_, err := c.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
@@ -170,7 +173,7 @@ func (c *Cluster) startNodeAgents(ctx context.Context) error {
 
 // WaitNode waits until the node is Ready.
 func (c *Cluster) WaitNode(ctx context.Context) error {
-	return c.Wait(ctx, "the node to be Ready", time.Minute, func(ctx context.Context) error {
+	return c.Wait(ctx, "the node to be Ready", startLimit, func(ctx context.Context) error {
 		node, err := c.client.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})
 		if err != nil {
 			return err

@@ -20,8 +20,8 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 )
 
-// podDeadline is more than any pod of the test bed needs: its images are on the node.
-const podDeadline = time.Minute
+// podDeadline is more than any pod of the test bed needs, on a busy machine too: its images are on the node.
+const podDeadline = 2 * time.Minute
 
 // WaitPodReady waits until a pod is Ready and returns it as it then is.
 func (c *Cluster) WaitPodReady(ctx context.Context, namespace, name string) (*corev1.Pod, error) {

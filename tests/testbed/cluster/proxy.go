@@ -49,7 +49,7 @@ func (c *Cluster) waitHealthy(ctx context.Context, name, url string) error {
 }
 
 func (c *Cluster) waitOK(ctx context.Context, what string, client *http.Client, url string) error {
-	return c.Wait(ctx, what, time.Minute, func(ctx context.Context) error {
+	return c.Wait(ctx, what, startLimit, func(ctx context.Context) error {
 		// A try that hangs must not use up the time of all.
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
