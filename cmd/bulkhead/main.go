@@ -61,7 +61,7 @@ func newCommand(program string) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newVerifyCommand(), &cobra.Command{
+	root.AddCommand(newCheckCommand(), newVerifyCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

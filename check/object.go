@@ -1,0 +1,111 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
+)
+
+// object is one object: a document, or an item of a List.
+type object struct {
+	*document
+	// path leads from the document to the object; empty for the document itself.
+	path string
+	meta metav1.PartialObjectMetadata
+	json []byte
+	// namespace is where it goes; empty for what belongs to none.
+	namespace string
+}
+
+// objects returns the document's object, or the items of its List.
+func (d *document) objects() ([]*object, error) {
+	return d.objectsAt("", d.json, metav1.TypeMeta{})
+}
+
+// objectsAt: items of typed lists may leave out their kind, which is then known.
+func (d *document) objectsAt(path string, raw []byte, known metav1.TypeMeta) ([]*object, error) {
+	var list struct {
+		metav1.TypeMeta `json:",inline"`
+		Items           []json.RawMessage `json:"items"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list.TypeMeta); err != nil {
+		return nil, d.wrong(path, err)
+	}
+	if list.Kind == "" && list.APIVersion == "" {
+		list.TypeMeta = known
+	}
+	if list.Kind == "" && d.isKustomization() {
+		list.TypeMeta = metav1.TypeMeta{APIVersion: "kustomize.config.k8s.io/v1beta1", Kind: "Kustomization"}
+	}
+	if list.APIVersion == "" || list.Kind == "" {
+		return nil, d.wrong(path, errors.New("apiVersion or kind is missing: is it a Kubernetes manifest?"))
+	}
+	if kind, ok := strings.CutSuffix(list.Kind, "List"); ok {
+		known := metav1.TypeMeta{APIVersion: list.APIVersion, Kind: kind}
+		if kind == "" {
+			known = metav1.TypeMeta{}
+		}
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list); err != nil {
+			return nil, d.wrong(path, err)
+		}
+		var objects []*object
+		var errs []error
+		for i, item := range list.Items {
+			found, err := d.objectsAt(strings.TrimPrefix(fmt.Sprintf("%s.items[%d]", path, i), "."), item, known)
+			objects, errs = append(objects, found...), append(errs, err)
+		}
+		return objects, errors.Join(errs...)
+	}
+	return d.object(path, raw, list.TypeMeta)
+}
+
+func (d *document) object(path string, raw []byte, kind metav1.TypeMeta) ([]*object, error) {
+	o := &object{document: d, path: path, json: raw}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &o.meta); err != nil {
+		return nil, d.wrong(path, err)
+	}
+	if o.meta.TypeMeta != kind {
+		o.meta.TypeMeta = kind
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &fields); err != nil {
+			return nil, d.wrong(path, err)
+		}
+		fields["apiVersion"], fields["kind"] = quoted(kind.APIVersion), quoted(kind.Kind)
+		var err error
+		if o.json, err = json.Marshal(fields); err != nil {
+			return nil, d.wrong(path, err)
+		}
+	}
+	o.namespace = o.meta.Namespace
+	return []*object{o}, nil
+}
+
+func quoted(text string) json.RawMessage {
+	encoded, _ := json.Marshal(text) // a string always can be
+	return encoded
+}
+
+func (d *document) wrong(path string, err error) error {
+	return fmt.Errorf("%s:%d: document %d: %w", d.file, d.lineOf(path, ""), d.number, err)
+}
+
+// is tells whether the object is of a kind.
+func (o *object) is(apiVersion, kind string) bool {
+	return o.meta.APIVersion == apiVersion && o.meta.Kind == kind
+}
+
+// name is namespace and name, generated names with a star.
+func (o *object) name() string {
+	name := o.meta.Name
+	if name == "" {
+		name = o.meta.GenerateName + "*"
+	}
+	if o.namespace == "" {
+		return name
+	}
+	return o.namespace + "/" + name
+}

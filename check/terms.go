@@ -1,0 +1,242 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/webhook/manifests"
+	"github.com/bulkhead-dev/bulkhead/webhook/namespaces"
+	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
+)
+
+// What stands for what no file says. Addresses are those of documentation (RFC 5737).
+const (
+	standInTenant = "stand-in"
+	standInConfig = "apiVersion: " + configv1alpha1.APIVersion + "\nkind: " + configv1alpha1.Kind +
+		"\nsidecar: {image: bulkhead.invalid/firewall}\n"
+	standInNodes = "192.0.2.0/24"
+	standInRange = "198.51.100.0/24"
+)
+
+// terms are under what objects are judged.
+type terms struct {
+	config     *configv1alpha1.BulkheadConfiguration
+	tenants    []*v1alpha1.Tenant
+	namespaces *namespaces.Static
+	// namespace is where objects go that name none.
+	namespace string
+	// notes say what was assumed.
+	notes []string
+}
+
+// newTerms finds the terms for the objects, and gives each its namespace.
+func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*terms, error) {
+	t := &terms{namespaces: namespaces.NewStatic(), namespace: o.Namespace}
+	known := objects
+	named := o.Tenant
+	if isFile(o.Tenant) {
+		found, err := in.read(ctx, []string{o.Tenant})
+		if err != nil {
+			return nil, fmt.Errorf("--tenant: %w", err)
+		}
+		if named, err = onlyTenant(o.Tenant, found); err != nil {
+			return nil, err
+		}
+		known = slices.Concat(found, withoutTenants(objects, found))
+	} else if named != "" && len(validation.IsDNS1123Subdomain(named)) > 0 {
+		return nil, fmt.Errorf("--tenant %s: no such file, nor a name that a tenant can have", named)
+	}
+	if err := t.add(known); err != nil {
+		return nil, err
+	}
+	if err := t.configure(o.Config, known); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(t.tenants, func(tenant *v1alpha1.Tenant) bool { return tenant.Name == named })
+	if t.namespace == "" && i >= 0 && len(t.tenants[i].Spec.Namespaces) > 0 {
+		t.namespace = t.tenants[i].Spec.Namespaces[0]
+	}
+	if t.namespace == "" {
+		t.namespace = metav1.NamespaceDefault
+	}
+	for _, object := range objects {
+		object.place(t.namespace)
+	}
+	switch {
+	case named != "" && i < 0:
+		t.standIn(named, objects)
+		t.note("no manifest defines tenant %s: it stands for one with defaults, which has every namespace that no other tenant has", named)
+	case len(t.tenants) == 0 && o.Config == "":
+		t.standIn(standInTenant, objects)
+		t.note("no Tenant is known: every namespace is taken for a tenant's, with defaults")
+	case len(t.tenants) == 0:
+		t.note("no Tenant is known: no namespace is taken for a tenant's (--tenant)")
+	}
+	return t, nil
+}
+
+func (t *terms) note(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
+}
+
+func isFile(name string) bool {
+	if name == "" {
+		return false
+	}
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// onlyTenant is the name of the tenant that a file defines; empty if there are several.
+func onlyTenant(file string, objects []*object) (string, error) {
+	var names []string
+	for _, object := range objects {
+		if object.isTenant() {
+			names = append(names, object.meta.Name)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return "", fmt.Errorf("--tenant %s: no object there is a Tenant of %s", file, v1alpha1.GroupVersion)
+	case 1:
+		return names[0], nil
+	default:
+		return "", nil
+	}
+}
+
+// withoutTenants leaves out the Tenants that the others define too: the file of --tenant
+// may be among the files that are checked.
+func withoutTenants(objects, others []*object) []*object {
+	return slices.DeleteFunc(slices.Clone(objects), func(o *object) bool {
+		return o.isTenant() && slices.ContainsFunc(others, func(other *object) bool {
+			return other.isTenant() && other.meta.Name == o.meta.Name
+		})
+	})
+}
+
+// add takes Tenants, Namespaces and LimitRanges. A Tenant that cannot be read owns
+// nothing; that it is wrong, its own check says.
+func (t *terms) add(objects []*object) error {
+	var errs []error
+	for _, o := range objects {
+		manifest := manifests.Object{TypeMeta: o.meta.TypeMeta, JSON: o.json}
+		if err := t.namespaces.Add(manifest); err != nil {
+			errs = append(errs, o.wrong(o.path, err))
+		}
+		if tenant, err := tenants.Parse(manifest); err == nil && tenant != nil {
+			t.tenants = append(t.tenants, tenant)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// configure takes the configuration of the file, or that of the input, or defaults.
+func (t *terms) configure(file string, objects []*object) error {
+	var given []*object
+	for _, o := range objects {
+		if o.is(configv1alpha1.APIVersion, configv1alpha1.Kind) {
+			given = append(given, o)
+		}
+	}
+	var err error
+	switch {
+	case file != "":
+		t.config, err = configv1alpha1.Load(file)
+	case len(given) > 1:
+		err = fmt.Errorf("%s:%d: a second %s: say which counts by --config", given[1].file, given[1].line, configv1alpha1.Kind)
+	case len(given) == 1:
+		if t.config, err = configv1alpha1.Parse(given[0].json); err != nil {
+			err = given[0].wrong(given[0].path, err)
+		}
+	default:
+		t.config, err = configv1alpha1.Parse([]byte(standInConfig))
+		if err == nil {
+			t.config.Cluster.NodeCIDRs = []string{standInNodes}
+			t.config.Cluster.TenantCIDRs = t.ranges()
+			t.note("no --config: the default configuration counts (%s enforced, %s warned of), and addresses are judged by the tenants' ranges alone",
+				v1alpha1.Standard{Level: t.config.PodSecurity.Enforce, Version: t.config.PodSecurity.EnforceVersion},
+				v1alpha1.Standard{Level: t.config.PodSecurity.Warn, Version: t.config.PodSecurity.WarnVersion})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// What becomes of a workload is pods, which are refused whatever is said of their
+	// template; and who will create it all, nobody knows here.
+	t.config.WorkloadTemplates = configv1alpha1.WorkloadTemplatesEnforce
+	t.config.Administrators = configv1alpha1.Subjects{}
+	return nil
+}
+
+// ranges are all ranges of the tenants that can be read.
+func (t *terms) ranges() []string {
+	var ranges []string
+	for _, tenant := range t.tenants {
+		for _, text := range tenant.Spec.Addressing.CIDRs {
+			if _, err := configv1alpha1.ParseCIDR(text); err == nil && !slices.Contains(ranges, text) {
+				ranges = append(ranges, text)
+			}
+		}
+	}
+	return ranges
+}
+
+// standIn adds a tenant with defaults that has every namespace that nobody has.
+func (t *terms) standIn(name string, objects []*object) {
+	tenant := &v1alpha1.Tenant{}
+	tenant.Name = name
+	tenant.Spec.Addressing = v1alpha1.Addressing{Mode: v1alpha1.AddressingCIDR, CIDRs: []string{standInRange}}
+	if !slices.Contains(t.config.Cluster.TenantCIDRs, standInRange) {
+		t.config.Cluster.TenantCIDRs = append(t.config.Cluster.TenantCIDRs, standInRange)
+	}
+	if len(t.config.Cluster.NodeCIDRs) == 0 {
+		t.config.Cluster.NodeCIDRs = []string{standInNodes}
+	}
+	taken := slices.Concat(tenant.Spec.Namespaces, t.config.Exempt.Namespaces)
+	for _, other := range t.tenants {
+		taken = append(taken, other.Spec.Namespaces...)
+	}
+	for _, o := range objects {
+		if o.namespace != "" && !slices.Contains(taken, o.namespace) && len(validation.IsDNS1123Label(o.namespace)) == 0 {
+			taken = append(taken, o.namespace)
+			tenant.Spec.Namespaces = append(tenant.Spec.Namespaces, o.namespace)
+		}
+	}
+	if len(tenant.Spec.Namespaces) == 0 {
+		return // only what is in no namespace
+	}
+	t.tenants = append(t.tenants, tenant)
+}
+
+// exempt tells whether the configuration exempts the namespace.
+func (t *terms) exempt(namespace string) bool {
+	return namespace != "" && slices.Contains(t.config.Exempt.Namespaces, namespace)
+}
+
+// isTenant: of any version, so that a wrong one is not left out.
+func (o *object) isTenant() bool {
+	group, _, _ := strings.Cut(o.meta.APIVersion, "/")
+	return group == v1alpha1.GroupVersion.Group && o.meta.Kind == "Tenant"
+}
+
+// place gives the object its namespace: the one of the request that would create it.
+func (o *object) place(namespace string) {
+	switch {
+	case o.is("v1", "Namespace"):
+		o.namespace = o.meta.Name
+	case o.isTenant() || o.is("v1", "PersistentVolume"):
+		o.namespace = ""
+	case o.namespace == "":
+		o.namespace = namespace
+	}
+}
