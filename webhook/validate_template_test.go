@@ -199,7 +199,7 @@ func TestCheck(t *testing.T) {
 		"a tenant":          {"", "{apiVersion: bulkhead.dev/v1alpha1, kind: Tenant, metadata: {name: new}, spec: {namespaces: [alice], addressing: {mode: cidr, cidrs: [172.16.9.0/24]}}}", "enforce  tenant-invalid spec.namespaces[0]"},
 		"not ours":          {"alice", "{apiVersion: v1, kind: ConfigMap}", "error: objects of this kind are not judged"},
 		"another version":   {"alice", "{apiVersion: apps/v1beta1, kind: Deployment}", "error: objects of this kind are not judged"},
-		"cannot be decoded": {"alice", "{apiVersion: v1, kind: Pod, spec: {containers: true}}", "error: object: decode pod: "},
+		"cannot be decoded": {"alice", "{apiVersion: v1, kind: Pod, spec: {containers: true}}", "decode pod: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := check(test.namespace, test.object); !strings.Contains(got, test.want) || test.want == "" && got != "" {
