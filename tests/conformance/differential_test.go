@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	podCount  = flag.Uint64("pods", 10_000, "how many pods TestDifferential generates")
+	podCount  = flag.Uint64("pods", 5_000, "how many pods TestDifferential generates")
 	firstPod  = flag.Uint64("first", 0, "the first of them, to play one again")
 	seedValue = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what they are generated from")
 )
