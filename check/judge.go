@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/rego"
@@ -34,7 +39,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := newJudge(ctx, o.CustomRules, t)
+	j, err := newJudge(ctx, &o, t)
 	if err != nil {
 		return nil, err
 	}
@@ -51,17 +56,21 @@ type judge struct {
 	fields    *fields
 	terms     *terms
 	rules     []rego.Rule
+	progress  io.Writer
 }
 
-func newJudge(ctx context.Context, customRules string, t *terms) (*judge, error) {
+// progressPeriod is how often a long run tells how far it is.
+const progressPeriod = 2 * time.Second
+
+func newJudge(ctx context.Context, o *Options, t *terms) (*judge, error) {
 	var modules map[string]string
-	if customRules != "" {
+	if o.CustomRules != "" {
 		var err error
-		if modules, err = customrules.Read(customRules); err != nil {
+		if modules, err = customrules.Read(o.CustomRules); err != nil {
 			return nil, fmt.Errorf("--custom-rules: %w", err)
 		}
 		if len(modules) == 0 {
-			return nil, fmt.Errorf("--custom-rules %s: no .rego files", customRules)
+			return nil, fmt.Errorf("--custom-rules %s: no .rego files", o.CustomRules)
 		}
 	}
 	engine, err := rego.New(ctx, modules)
@@ -76,7 +85,7 @@ func newJudge(ctx context.Context, customRules string, t *terms) (*judge, error)
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}
-	return &judge{admission, newFields(), t, engine.Rules()}, nil
+	return &judge{admission, newFields(), t, engine.Rules(), o.Progress}, nil
 }
 
 // answer is what became of an object.
@@ -89,6 +98,8 @@ type answer struct {
 // judgeAll keeps the objects' order.
 func (j *judge) judgeAll(ctx context.Context, objects []*object) ([]answer, error) {
 	answers := make([]answer, len(objects))
+	var done atomic.Int64
+	defer j.tell(&done, len(objects))()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, o := range objects {
@@ -98,15 +109,44 @@ func (j *judge) judgeAll(ctx context.Context, objects []*object) ([]answer, erro
 			}
 			var err error
 			answers[i], err = j.judge(ctx, o)
+			done.Add(1)
 			return err
 		})
 	}
 	return answers, group.Wait()
 }
 
+// tell tells now and then how far it is, until it is stopped.
+func (j *judge) tell(done *atomic.Int64, all int) (stop func()) {
+	ticker, stopped := time.NewTicker(progressPeriod), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-ticker.C:
+				fmt.Fprintf(j.progress, "%d of %d objects\n", done.Load(), all)
+			case <-stopped:
+				ticker.Stop()
+				return
+			}
+		}
+	})
+	return func() { close(stopped); running.Wait() }
+}
+
 func (j *judge) judge(ctx context.Context, o *object) (answer, error) {
 	if j.terms.exempt(o.namespace) && !o.is("v1", "Namespace") {
 		return answer{}, nil
+	}
+	for _, text := range validation.IsDNS1123Label(o.namespace) {
+		if o.namespace != "" {
+			return answer{judged: true, findings: []webhook.Finding{invalid(fmt.Errorf("namespace %q: %s", o.namespace, text))}}, nil
+		}
+	}
+	if o.isOurs() {
+		if _, err := tenants.Parse(o.manifest()); err != nil {
+			return answer{judged: true, findings: []webhook.Finding{invalid(err)}}, nil
+		}
 	}
 	wrong, decodes := j.fields.wrong(o)
 	if !decodes {

@@ -10,6 +10,8 @@ type Options struct {
 	// Files are manifests, folders of them, or "-" for Stdin.
 	Files []string
 	Stdin io.Reader
+	// Progress is told how far a long run is.
+	Progress io.Writer
 	// Namespace is where objects go that name none; empty: the first of the tenant that
 	// Tenant names, or default.
 	Namespace string

@@ -91,7 +91,7 @@ func newReport(strict bool, t *terms, rules []rego.Rule, objects []*object, answ
 		case t.exempt(o.namespace) && !o.is("v1", "Namespace"):
 			r.Exempt++
 			continue
-		case a.judged || isTaken(o):
+		case a.judged || o.isConfig():
 			r.Judged++
 		default:
 			r.NotJudged[object.APIVersion+" "+object.Kind]++
@@ -120,11 +120,6 @@ func newReport(strict bool, t *terms, rules []rego.Rule, objects []*object, answ
 
 // fails tells whether the finding fails the run.
 func (r *Report) fails(f Finding) bool { return f.Effect == Violation || r.Strict }
-
-// isTaken: a configuration is taken into account, or the run ends.
-func isTaken(o *object) bool {
-	return strings.HasPrefix(o.meta.APIVersion, "config.bulkhead.dev/")
-}
 
 func newFinding(o *object, object Object, f webhook.Finding) Finding {
 	path := f.Field

@@ -13,6 +13,7 @@ import (
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/webhook"
 	"github.com/bulkhead-dev/bulkhead/webhook/manifests"
 	"github.com/bulkhead-dev/bulkhead/webhook/namespaces"
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
@@ -48,6 +49,9 @@ func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*t
 		if err != nil {
 			return nil, fmt.Errorf("--tenant: %w", err)
 		}
+		if err := parseTenants(found); err != nil {
+			return nil, err
+		}
 		if named, err = onlyTenant(o.Tenant, found); err != nil {
 			return nil, err
 		}
@@ -78,10 +82,28 @@ func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*t
 	case len(t.tenants) == 0 && o.Config == "":
 		t.standIn(standInTenant, objects)
 		t.note("no Tenant is known: every namespace is taken for a tenant's, with defaults")
-	case len(t.tenants) == 0:
-		t.note("no Tenant is known: no namespace is taken for a tenant's (--tenant)")
+	}
+	if nobodys := t.nobodys(objects); len(nobodys) > 0 {
+		t.note("namespaces of no tenant that is known, judged as the configuration's unassigned (%s) says: %s",
+			t.config.Unassigned, strings.Join(nobodys, ", "))
 	}
 	return t, nil
+}
+
+// nobodys are the namespaces of the objects that neither a tenant has nor the
+// configuration exempts.
+func (t *terms) nobodys(objects []*object) []string {
+	known := slices.Clone(t.config.Exempt.Namespaces)
+	for _, tenant := range t.tenants {
+		known = append(known, tenant.Spec.Namespaces...)
+	}
+	var names []string
+	for _, o := range objects {
+		if o.namespace != "" && !slices.Contains(known, o.namespace) {
+			known, names = append(known, o.namespace), append(names, printable(o.namespace))
+		}
+	}
+	return names
 }
 
 func (t *terms) note(format string, args ...any) {
@@ -94,6 +116,17 @@ func isFile(name string) bool {
 	}
 	_, err := os.Stat(name)
 	return err == nil
+}
+
+// parseTenants tells what is wrong with the Tenants that are not themselves checked.
+func parseTenants(objects []*object) error {
+	var errs []error
+	for _, o := range objects {
+		if _, err := tenants.Parse(o.manifest()); err != nil {
+			errs = append(errs, o.wrong(o.path, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // onlyTenant is the name of the tenant that a file defines; empty if there are several.
@@ -129,11 +162,10 @@ func withoutTenants(objects, others []*object) []*object {
 func (t *terms) add(objects []*object) error {
 	var errs []error
 	for _, o := range objects {
-		manifest := manifests.Object{TypeMeta: o.meta.TypeMeta, JSON: o.json}
-		if err := t.namespaces.Add(manifest); err != nil {
+		if err := t.namespaces.Add(o.manifest()); err != nil {
 			errs = append(errs, o.wrong(o.path, err))
 		}
-		if tenant, err := tenants.Parse(manifest); err == nil && tenant != nil {
+		if tenant, err := tenants.Parse(o.manifest()); err == nil && tenant != nil {
 			t.tenants = append(t.tenants, tenant)
 		}
 	}
@@ -143,21 +175,25 @@ func (t *terms) add(objects []*object) error {
 // configure takes the configuration of the file, or that of the input, or defaults.
 func (t *terms) configure(file string, objects []*object) error {
 	var given []*object
+	var configs []*configv1alpha1.BulkheadConfiguration
 	for _, o := range objects {
-		if o.is(configv1alpha1.APIVersion, configv1alpha1.Kind) {
-			given = append(given, o)
+		if !o.isConfig() {
+			continue
 		}
+		config, err := configv1alpha1.Parse(o.json)
+		if err != nil {
+			return o.wrong(o.path, err)
+		}
+		given, configs = append(given, o), append(configs, config)
 	}
 	var err error
 	switch {
 	case file != "":
 		t.config, err = configv1alpha1.Load(file)
 	case len(given) > 1:
-		err = fmt.Errorf("%s:%d: a second %s: say which counts by --config", given[1].file, given[1].line, configv1alpha1.Kind)
+		err = given[1].wrong(given[1].path, fmt.Errorf("a second %s: say which counts by --config", configv1alpha1.Kind))
 	case len(given) == 1:
-		if t.config, err = configv1alpha1.Parse(given[0].json); err != nil {
-			err = given[0].wrong(given[0].path, err)
-		}
+		t.config = configs[0]
 	default:
 		t.config, err = configv1alpha1.Parse([]byte(standInConfig))
 		if err == nil {
@@ -202,16 +238,9 @@ func (t *terms) standIn(name string, objects []*object) {
 	if len(t.config.Cluster.NodeCIDRs) == 0 {
 		t.config.Cluster.NodeCIDRs = []string{standInNodes}
 	}
-	taken := slices.Concat(tenant.Spec.Namespaces, t.config.Exempt.Namespaces)
-	for _, other := range t.tenants {
-		taken = append(taken, other.Spec.Namespaces...)
-	}
-	for _, o := range objects {
-		if o.namespace != "" && !slices.Contains(taken, o.namespace) && len(validation.IsDNS1123Label(o.namespace)) == 0 {
-			taken = append(taken, o.namespace)
-			tenant.Spec.Namespaces = append(tenant.Spec.Namespaces, o.namespace)
-		}
-	}
+	tenant.Spec.Namespaces = slices.DeleteFunc(t.nobodys(objects), func(namespace string) bool {
+		return len(validation.IsDNS1123Label(namespace)) > 0
+	})
 	if len(tenant.Spec.Namespaces) == 0 {
 		return // only what is in no namespace
 	}
@@ -223,20 +252,32 @@ func (t *terms) exempt(namespace string) bool {
 	return namespace != "" && slices.Contains(t.config.Exempt.Namespaces, namespace)
 }
 
-// isTenant: of any version, so that a wrong one is not left out.
-func (o *object) isTenant() bool {
-	group, _, _ := strings.Cut(o.meta.APIVersion, "/")
-	return group == v1alpha1.GroupVersion.Group && o.meta.Kind == "Tenant"
+func (o *object) manifest() manifests.Object {
+	return manifests.Object{TypeMeta: o.meta.TypeMeta, JSON: o.json}
 }
 
+// isTenant: of any version, so that a wrong one is not left out.
+func (o *object) isTenant() bool {
+	return o.isOurs() && o.meta.Kind == "Tenant"
+}
+
+func (o *object) isOurs() bool {
+	group, _, _ := strings.Cut(o.meta.APIVersion, "/")
+	return group == v1alpha1.GroupVersion.Group
+}
+
+// isConfig tells whether the object is a configuration.
+func (o *object) isConfig() bool { return o.is(configv1alpha1.APIVersion, configv1alpha1.Kind) }
+
 // place gives the object its namespace: the one of the request that would create it.
+// Kinds that are not judged may have none.
 func (o *object) place(namespace string) {
 	switch {
 	case o.is("v1", "Namespace"):
 		o.namespace = o.meta.Name
 	case o.isTenant() || o.is("v1", "PersistentVolume"):
 		o.namespace = ""
-	case o.namespace == "":
+	case o.namespace == "" && webhook.Judges(o.meta.GroupVersionKind()):
 		o.namespace = namespace
 	}
 }

@@ -32,6 +32,12 @@ var ErrNotJudged = errors.New("objects of this kind are not judged")
 // refuse unjudged, because they make no sense.
 var ErrInvalid = errors.New("invalid")
 
+// Judges tells whether Check judges objects of the kind.
+func Judges(kind schema.GroupVersionKind) bool {
+	_, ok := resourceOfKind(metav1.GroupVersionKind(kind))
+	return ok
+}
+
 // Check tells what reviews would find in an object if it were created: the same
 // decisions as in a cluster, mutation first. Field paths are those of the object as it is
 // given. An error means that nothing is known of the object.

@@ -67,7 +67,7 @@ func (f *checkFlags) run(command *cobra.Command, args []string) error {
 		return fmt.Errorf("--output %s: want one of %s", f.output, strings.Join(checkOutputs, ", "))
 	}
 	f.options.Files = append(f.files, args...)
-	f.options.Stdin = command.InOrStdin()
+	f.options.Stdin, f.options.Progress = command.InOrStdin(), command.ErrOrStderr()
 	report, err := check.Run(command.Context(), f.options)
 	if err != nil {
 		return err
