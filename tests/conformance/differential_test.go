@@ -5,6 +5,7 @@ import (
 	"flag"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -141,6 +142,15 @@ func reductions(value any) []any {
 		}
 	}
 	return all
+}
+
+// TestSeed: what a seed and an index made once they make again.
+func TestSeed(t *testing.T) {
+	for index := range uint64(500) {
+		if one, other := newQuestion(1, index), newQuestion(1, index); !reflect.DeepEqual(one, other) {
+			t.Fatalf("pod %d: %v, then %v", index, one, other)
+		}
+	}
 }
 
 // TestShrink holds that the smallest pod is found, by a decider that errs.

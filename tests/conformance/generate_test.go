@@ -125,14 +125,15 @@ func (g *generator) restrict(spec map[string]any) {
 				context = map[string]any{}
 			}
 			container["securityContext"] = context
-			for name, value := range map[string]any{
+			good := map[string]any{
 				"allowPrivilegeEscalation": false,
 				"capabilities":             map[string]any{"drop": []any{"ALL"}},
 				"runAsNonRoot":             true,
 				"seccompProfile":           map[string]any{"type": "RuntimeDefault"},
-			} {
+			}
+			for _, name := range slices.Sorted(maps.Keys(good)) {
 				if _, set := context[name]; !set || g.IntN(4) > 0 {
-					context[name] = value
+					context[name] = good[name]
 				}
 			}
 		}
