@@ -98,14 +98,10 @@ func (o *object) is(apiVersion, kind string) bool {
 	return o.meta.APIVersion == apiVersion && o.meta.Kind == kind
 }
 
-// name is namespace and name, generated names with a star.
+// name is the object's name, a generated one with a star.
 func (o *object) name() string {
-	name := o.meta.Name
-	if name == "" {
-		name = o.meta.GenerateName + "*"
+	if o.meta.Name == "" {
+		return o.meta.GenerateName + "*"
 	}
-	if o.namespace == "" {
-		return name
-	}
-	return o.namespace + "/" + name
+	return o.meta.Name
 }

@@ -72,13 +72,21 @@ type Finding struct {
 type Object struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace,omitempty"`
 	Name       string `json:"name"`
 
 	file  string
 	index int
 }
 
-func (o Object) String() string { return o.Kind + " " + o.Name }
+func (o Object) String() string { return o.Kind + " " + o.path() }
+
+func (o Object) path() string {
+	if o.Namespace == "" {
+		return o.Name
+	}
+	return o.Namespace + "/" + o.Name
+}
 
 func newReport(strict bool, t *terms, rules []rego.Rule, objects []*object, answers []answer) *Report {
 	r := &Report{Strict: strict, Notes: append([]string{}, t.notes...), NotJudged: map[string]int{}, Findings: []Finding{}, rules: map[string]rego.Rule{}}
@@ -86,7 +94,10 @@ func newReport(strict bool, t *terms, rules []rego.Rule, objects []*object, answ
 		r.rules[rule.ID] = rule
 	}
 	for i, o := range objects {
-		object := Object{printable(o.meta.APIVersion), printable(o.meta.Kind), printable(o.name()), printable(filepath.ToSlash(o.file)), i}
+		object := Object{printable(o.meta.APIVersion), printable(o.meta.Kind), printable(o.namespace), printable(o.name()), printable(filepath.ToSlash(o.file)), i}
+		if o.is("v1", "Namespace") {
+			object.Namespace = "" // that it is judged in itself, nobody needs to read
+		}
 		switch a := answers[i]; {
 		case t.exempt(o.namespace) && !o.is("v1", "Namespace"):
 			r.Exempt++

@@ -97,7 +97,7 @@ func (r *Report) WriteSARIF(w io.Writer, version string) error {
 	}
 	for _, f := range r.Findings {
 		index, _ := slices.BinarySearch(ids, f.Rule)
-		object := fmt.Sprintf("%s/%s", f.Object.Kind, f.Object.Name)
+		object := f.Object.Kind + "/" + f.Object.path()
 		run.Results = append(run.Results, sarifResult{
 			RuleID: f.Rule, RuleIndex: index, Level: r.sarifLevel(f),
 			Message: sarifText{fmt.Sprintf("%s: %s; %s", f.Object, f.Message, f.Remedy)},

@@ -79,7 +79,7 @@ func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*t
 	case named != "" && i < 0:
 		t.standIn(named, objects)
 		t.note("no manifest defines tenant %s: it stands for one with defaults, which has every namespace that no other tenant has", named)
-	case len(t.tenants) == 0 && o.Config == "":
+	case len(t.tenants) == 0 && o.Config == "" && len(t.nobodys(objects)) > 0:
 		t.standIn(standInTenant, objects)
 		t.note("no Tenant is known: every namespace is taken for a tenant's, with defaults")
 	}
@@ -242,7 +242,7 @@ func (t *terms) standIn(name string, objects []*object) {
 		return len(validation.IsDNS1123Label(namespace)) > 0
 	})
 	if len(tenant.Spec.Namespaces) == 0 {
-		return // only what is in no namespace
+		return
 	}
 	t.tenants = append(t.tenants, tenant)
 }
