@@ -104,6 +104,9 @@ func TestServicePath(t *testing.T) {
 	slice := func(ip string) string {
 		return "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s}, addressType: IPv4, endpoints: [{addresses: [" + ip + "]}]}"
 	}
+	vxlan := func(slice string) string {
+		return strings.TrimSuffix(slice, "}") + ", ports: [{port: 8472, protocol: UDP}]}"
+	}
 	const (
 		own, another, node, outside = "172.16.1.9", "172.16.2.9", "192.168.0.9", "203.0.113.9"
 	)
@@ -127,6 +130,7 @@ func TestServicePath(t *testing.T) {
 		"Endpoints derived from pods":      {"endpoints", "alice", endpoints(node), "", "system:serviceaccount:kube-system:endpoint-controller", ""},
 		"a slice":                          {"endpointslices", "alice", slice(own), "", "", ""},
 		"a slice of another":               {"endpointslices", "alice", slice(another), "", "", "svc-endpoint-addresses"},
+		"a slice to VXLAN":                 {"endpointslices", "alice", vxlan(slice(own)), slice(own), "", "svc-endpoint-addresses"},
 		"a slice, mirrored":                {"endpointslices", "alice", slice(another), "", "system:serviceaccount:kube-system:endpointslicemirroring-controller", "svc-endpoint-addresses"},
 		"a tenant not ready":               {"services", "disputed", service("{selector: {a: b}}"), "", "", "tenant-not-ready"},
 	} {

@@ -13,6 +13,11 @@
 #   `endpointslice.kubernetes.io/managed-by`, and owner references, are the tenant's to
 #   write and say nothing.
 #
+#   Nor may they name a port by which nodes unpack VXLAN or Geneve, whatever the address: a
+#   node also answers inside the tenant's range, at its bridge's gateway, and a Service
+#   translates the port behind the sender's firewall. What is wrapped in such a packet
+#   comes from whomever it says, another tenant's own pods for instance (P6).
+#
 #   Restricted fields:
 #   - subsets[*].addresses[*].ip
 #   - subsets[*].notReadyAddresses[*].ip
@@ -20,13 +25,19 @@
 #
 #   Allowed values: IP addresses in the tenant's addressing.cidrs; IP addresses outside the
 #   cluster if its egress.external is allow
+#
+#   Restricted fields:
+#   - subsets[*].ports[*].port
+#   - ports[*].port
+#
+#   Allowed values: any port but, for UDP, 4789, 8472 and 6081
 # related_resources:
 #   - description: CVE-2021-25740, endpoints of other namespaces
 #     ref: https://github.com/kubernetes/kubernetes/issues/103675
 # custom:
 #   id: svc-endpoint-addresses
 #   severity: critical
-#   threat: [S3]
+#   threat: [S3, P6]
 #   resources: [endpoints, endpointslices]
 #   avoid: |
 #     kind: Endpoints
@@ -53,6 +64,17 @@ violations contains report.in_field(
 	not address.safe(text)
 }
 
+violations contains report.in_field(
+	field,
+	concat(" ", [report.is(port.port), "for UDP, by which nodes unpack VXLAN or Geneve"]),
+	"let the pods listen on another port",
+) if {
+	not trusted
+	some field, port in ports
+	port.protocol == "UDP"
+	port.port in {4789, 8472, 6081}
+}
+
 trusted if input.request.user.name in {
 	"system:serviceaccount:kube-system:endpoint-controller",
 	"system:serviceaccount:kube-system:endpointslice-controller",
@@ -67,4 +89,13 @@ addresses[sprintf("subsets[%d].%s[%d].ip", [index, list, place])] := object.get(
 addresses[sprintf("endpoints[%d].addresses[%d]", [index, place])] := text if {
 	some index, endpoint in input.endpointSlice.endpoints
 	some place, text in endpoint.addresses
+}
+
+ports[sprintf("subsets[%d].ports[%d].port", [index, place])] := port if {
+	some index, subset in input.endpoints.subsets
+	some place, port in subset.ports
+}
+
+ports[sprintf("ports[%d].port", [place])] := port if {
+	some place, port in input.endpointSlice.ports
 }

@@ -47,6 +47,24 @@ test_address_is_missing if {
 	endpoint_addresses.violations == expected with input as fixtures.tenant_object("endpoints", {"subsets": [{"addresses": [{}]}]})
 }
 
+# The gateway of the tenant's own bridge is a node, behind which VXLAN is unpacked.
+test_ports if {
+	every number in [4789, 8472, 6081] {
+		port := {"port": number, "protocol": "UDP"}
+		endpoint_addresses.violations == {unpacked("subsets[0].ports[1].port", number)} with input as fixtures.tenant_object("endpoints", {"subsets": [{
+			"addresses": [{"ip": "172.16.1.1"}],
+			"ports": [{"port": 80, "protocol": "TCP"}, port],
+		}]})
+		endpoint_addresses.violations == {unpacked("ports[1].port", number)} with input as sliced_ports([{}, port])
+		endpoint_addresses.violations == set() with input as sliced_ports([{"port": number, "protocol": "TCP"}, {"port": number}])
+		endpoint_addresses.violations == set() with input as json.patch(
+			sliced_ports([port]),
+			[{"op": "replace", "path": "/request/user/name", "value": "system:serviceaccount:kube-system:endpointslice-controller"}],
+		)
+	}
+	endpoint_addresses.violations == set() with input as sliced_ports([{"port": 53, "protocol": "UDP"}])
+}
+
 test_passes if {
 	endpoint_addresses.violations == set() with input as slice(good)
 	endpoint_addresses.violations == set() with input as fixtures.tenant_object("endpoints", {"subsets": [{"addresses": [{"ip": text} | some text in good]}]})
@@ -78,6 +96,14 @@ slice(addresses) := fixtures.tenant_object("endpointSlice", {
 	"addressType": "IPv4",
 	"endpoints": [{"addresses": [text]} | some text in addresses],
 })
+
+sliced_ports(ports) := object.union(slice(["172.16.1.1"]), {"endpointSlice": {"ports": ports}})
+
+unpacked(field, number) := report.in_field(
+	field,
+	sprintf("is %d for UDP, by which nodes unpack VXLAN or Geneve", [number]),
+	"let the pods listen on another port",
+)
 
 violation(field, text, whose) := report.in_field(
 	field,
