@@ -280,12 +280,13 @@ func TestInterrupted(t *testing.T) {
 // violation, and no reason to stop.
 func TestRefusedUnjudged(t *testing.T) {
 	for name, test := range map[string]struct{ manifest, rule, want string }{
-		"a wrong type":     {"{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: 3}}", idInvalid, "containers"},
-		"no name":          {"{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{image: a}]}}", idInvalid, "no name"},
-		"no namespace":     {"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: A_b}, spec: {containers: [{name: a, image: a}]}}", idInvalid, `namespace "A_b"`},
-		"an unknown field": {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, date: {}}", idUnknownField, "date is not a field of v1 ConfigMap"},
-		"a Tenant's":       {"{apiVersion: bulkhead.dev/v1alpha1, kind: Tenant, metadata: {name: a}, spec: {namespace: a}}", idInvalid, "spec.namespace"},
-		"another version":  {"{apiVersion: bulkhead.dev/v1, kind: Tenant, metadata: {name: a}}", idInvalid, "unknown kind"},
+		"a wrong type":         {"{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: 3}}", idInvalid, "containers"},
+		"a number for a label": {"apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  labels: {a: 1}\nspec: {containers: [{name: a, image: a}]}", idInvalid, "labels"},
+		"no name":              {"{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{image: a}]}}", idInvalid, "no name"},
+		"no namespace":         {"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: A_b}, spec: {containers: [{name: a, image: a}]}}", idInvalid, `namespace "A_b"`},
+		"an unknown field":     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, date: {}}", idUnknownField, "date is not a field of v1 ConfigMap"},
+		"a Tenant's":           {"{apiVersion: bulkhead.dev/v1alpha1, kind: Tenant, metadata: {name: a}, spec: {namespace: a}}", idInvalid, "spec.namespace"},
+		"another version":      {"{apiVersion: bulkhead.dev/v1, kind: Tenant, metadata: {name: a}}", idInvalid, "unknown kind"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := run(t, Options{Files: []string{"-"}, Stdin: strings.NewReader(test.manifest)})

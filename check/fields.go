@@ -49,7 +49,7 @@ func (f *fields) wrong(o *object) (found []webhook.Finding, decodes bool) {
 		}
 		found = append(found, webhook.Finding{Enforcement: v1alpha1.Enforce, Violation: rego.Violation{
 			ID: idUnknownField, Severity: "medium", Field: printable(match[1]),
-			Message: fmt.Sprintf("%s is not a field of %s %s", printable(match[1]), o.meta.APIVersion, o.meta.Kind),
+			Message: fmt.Sprintf("%s is not a field of %s %s", printable(match[1]), o.APIVersion, o.Kind),
 			Remedy:  "correct its spelling or its place, or leave it out: the API server refuses or drops it",
 		}})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -168,8 +169,15 @@ func (j *judge) judge(ctx context.Context, o *object) (answer, error) {
 	return answer{judged: true, findings: append(wrong, found...)}, nil
 }
 
+// wrongType is how Kubernetes' decoder tells of a value of a wrong type.
+var wrongType = regexp.MustCompile(`Go struct field \w+\.(\S+) of type`)
+
 func invalid(err error) webhook.Finding {
+	var field string
+	if match := wrongType.FindStringSubmatch(err.Error()); match != nil {
+		field = match[1]
+	}
 	return webhook.Finding{Enforcement: v1alpha1.Enforce, Violation: rego.Violation{
-		ID: idInvalid, Severity: "medium", Message: printable(err.Error()), Remedy: "correct the manifest: the API server takes no such object",
+		ID: idInvalid, Severity: "medium", Field: field, Message: printable(err.Error()), Remedy: "correct the manifest: the API server takes no such object",
 	}}
 }

@@ -15,10 +15,19 @@ type object struct {
 	*document
 	// path leads from the document to the object; empty for the document itself.
 	path string
-	meta metav1.PartialObjectMetadata
+	metav1.TypeMeta
+	meta metadata
 	json []byte
 	// namespace is where it goes; empty for what belongs to none.
 	namespace string
+}
+
+// metadata is what of an object's tells it from others. The rest is not read here: what is
+// wrong with it is a finding, not the end of the run.
+type metadata struct {
+	Name         string `json:"name"`
+	GenerateName string `json:"generateName"`
+	Namespace    string `json:"namespace"`
 }
 
 // objects returns the document's object, or the items of its List.
@@ -30,9 +39,9 @@ func (d *document) objects() ([]*object, error) {
 func (d *document) objectsAt(path string, raw []byte, known metav1.TypeMeta) ([]*object, error) {
 	var list struct {
 		metav1.TypeMeta `json:",inline"`
-		Items           []json.RawMessage `json:"items"`
+		Items           *[]json.RawMessage `json:"items"`
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list.TypeMeta); err != nil {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list); err != nil {
 		return nil, d.wrong(path, err)
 	}
 	if list.Kind == "" && list.APIVersion == "" {
@@ -44,17 +53,14 @@ func (d *document) objectsAt(path string, raw []byte, known metav1.TypeMeta) ([]
 	if list.APIVersion == "" || list.Kind == "" {
 		return nil, d.wrong(path, errors.New("apiVersion or kind is missing: is it a Kubernetes manifest?"))
 	}
-	if kind, ok := strings.CutSuffix(list.Kind, "List"); ok {
+	if kind, ok := strings.CutSuffix(list.Kind, "List"); ok && list.Items != nil {
 		known := metav1.TypeMeta{APIVersion: list.APIVersion, Kind: kind}
 		if kind == "" {
 			known = metav1.TypeMeta{}
 		}
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list); err != nil {
-			return nil, d.wrong(path, err)
-		}
 		var objects []*object
 		var errs []error
-		for i, item := range list.Items {
+		for i, item := range *list.Items {
 			found, err := d.objectsAt(strings.TrimPrefix(fmt.Sprintf("%s.items[%d]", path, i), "."), item, known)
 			objects, errs = append(objects, found...), append(errs, err)
 		}
@@ -64,12 +70,15 @@ func (d *document) objectsAt(path string, raw []byte, known metav1.TypeMeta) ([]
 }
 
 func (d *document) object(path string, raw []byte, kind metav1.TypeMeta) ([]*object, error) {
-	o := &object{document: d, path: path, json: raw}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &o.meta); err != nil {
+	var head struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metadata `json:"metadata"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &head); err != nil {
 		return nil, d.wrong(path, err)
 	}
-	if o.meta.TypeMeta != kind {
-		o.meta.TypeMeta = kind
+	o := &object{document: d, path: path, json: raw, TypeMeta: kind, meta: head.Metadata}
+	if head.TypeMeta != kind {
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(raw, &fields); err != nil {
 			return nil, d.wrong(path, err)
@@ -95,7 +104,7 @@ func (d *document) wrong(path string, err error) error {
 
 // is tells whether the object is of a kind.
 func (o *object) is(apiVersion, kind string) bool {
-	return o.meta.APIVersion == apiVersion && o.meta.Kind == kind
+	return o.APIVersion == apiVersion && o.Kind == kind
 }
 
 // name is the object's name, a generated one with a star.

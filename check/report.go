@@ -94,7 +94,7 @@ func newReport(strict bool, t *terms, rules []rego.Rule, objects []*object, answ
 		r.rules[rule.ID] = rule
 	}
 	for i, o := range objects {
-		object := Object{printable(o.meta.APIVersion), printable(o.meta.Kind), printable(o.namespace), printable(o.name()), printable(filepath.ToSlash(o.file)), i}
+		object := Object{printable(o.APIVersion), printable(o.Kind), printable(o.namespace), printable(o.name()), printable(filepath.ToSlash(o.file)), i}
 		if o.is("v1", "Namespace") {
 			object.Namespace = "" // that it is judged in itself, nobody needs to read
 		}

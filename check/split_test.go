@@ -83,6 +83,36 @@ again: *spec
 	}
 }
 
+// TestObjects: Lists are taken apart, and what is only called one is not.
+func TestObjects(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"a List in a List": {"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod}]}]}", []string{"items[0].items[0] v1 Pod"}},
+		"a typed List":     {"{apiVersion: apps/v1, kind: DeploymentList, items: [{}, {apiVersion: v1, kind: Pod}]}", []string{"items[0] apps/v1 Deployment", "items[1] v1 Pod"}},
+		"a kind named so":  {"{apiVersion: example.com/v1, kind: AllowList, spec: {}}", []string{" example.com/v1 AllowList"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			documents, err := split("f", []byte(test.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects, err := documents[0].objects()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, o := range objects {
+				got = append(got, o.path+" "+o.APIVersion+" "+o.Kind)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 // FuzzRead: whatever is read, nothing of it is lost: there is an error, or no content, or
 // objects with kinds and lines that exist.
 func FuzzRead(f *testing.F) {
@@ -100,8 +130,8 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			for _, o := range objects {
-				if o.meta.Kind == "" || o.meta.APIVersion == "" || len(o.json) == 0 {
-					t.Errorf("object without kind: %+v", o.meta)
+				if o.Kind == "" || o.APIVersion == "" || len(o.json) == 0 {
+					t.Errorf("object without kind: %+v", o.TypeMeta)
 				}
 				if line := o.lineOf(o.path, ""); line < 1 || line > strings.Count(text, "\n")+1 {
 					t.Errorf("line %d", line)

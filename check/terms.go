@@ -49,7 +49,7 @@ func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*t
 		if err != nil {
 			return nil, fmt.Errorf("--tenant: %w", err)
 		}
-		if err := parseTenants(found); err != nil {
+		if err := readable(found); err != nil {
 			return nil, err
 		}
 		if named, err = onlyTenant(o.Tenant, found); err != nil {
@@ -59,9 +59,7 @@ func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*t
 	} else if named != "" && len(validation.IsDNS1123Subdomain(named)) > 0 {
 		return nil, fmt.Errorf("--tenant %s: no such file, nor a name that a tenant can have", named)
 	}
-	if err := t.add(known); err != nil {
-		return nil, err
-	}
+	t.add(known)
 	if err := t.configure(o.Config, known); err != nil {
 		return nil, err
 	}
@@ -118,11 +116,12 @@ func isFile(name string) bool {
 	return err == nil
 }
 
-// parseTenants tells what is wrong with the Tenants that are not themselves checked.
-func parseTenants(objects []*object) error {
+// readable tells what cannot be read of objects that are not themselves checked.
+func readable(objects []*object) error {
 	var errs []error
 	for _, o := range objects {
-		if _, err := tenants.Parse(o.manifest()); err != nil {
+		_, err := tenants.Parse(o.manifest())
+		if err = errors.Join(err, namespaces.NewStatic().Add(o.manifest())); err != nil {
 			errs = append(errs, o.wrong(o.path, err))
 		}
 	}
@@ -157,19 +156,15 @@ func withoutTenants(objects, others []*object) []*object {
 	})
 }
 
-// add takes Tenants, Namespaces and LimitRanges. A Tenant that cannot be read owns
-// nothing; that it is wrong, its own check says.
-func (t *terms) add(objects []*object) error {
-	var errs []error
+// add takes Tenants, Namespaces and LimitRanges. One that cannot be read says nothing
+// here; that it is wrong, its own check says.
+func (t *terms) add(objects []*object) {
 	for _, o := range objects {
-		if err := t.namespaces.Add(o.manifest()); err != nil {
-			errs = append(errs, o.wrong(o.path, err))
-		}
 		if tenant, err := tenants.Parse(o.manifest()); err == nil && tenant != nil {
 			t.tenants = append(t.tenants, tenant)
 		}
+		_ = t.namespaces.Add(o.manifest())
 	}
-	return errors.Join(errs...)
 }
 
 // configure takes the configuration of the file, or that of the input, or defaults.
@@ -253,16 +248,16 @@ func (t *terms) exempt(namespace string) bool {
 }
 
 func (o *object) manifest() manifests.Object {
-	return manifests.Object{TypeMeta: o.meta.TypeMeta, JSON: o.json}
+	return manifests.Object{TypeMeta: o.TypeMeta, JSON: o.json}
 }
 
 // isTenant: of any version, so that a wrong one is not left out.
 func (o *object) isTenant() bool {
-	return o.isOurs() && o.meta.Kind == "Tenant"
+	return o.isOurs() && o.Kind == "Tenant"
 }
 
 func (o *object) isOurs() bool {
-	group, _, _ := strings.Cut(o.meta.APIVersion, "/")
+	group, _, _ := strings.Cut(o.APIVersion, "/")
 	return group == v1alpha1.GroupVersion.Group
 }
 
@@ -277,7 +272,7 @@ func (o *object) place(namespace string) {
 		o.namespace = o.meta.Name
 	case o.isTenant() || o.is("v1", "PersistentVolume"):
 		o.namespace = ""
-	case o.namespace == "" && webhook.Judges(o.meta.GroupVersionKind()):
+	case o.namespace == "" && webhook.Judges(o.GroupVersionKind()):
 		o.namespace = namespace
 	}
 }
