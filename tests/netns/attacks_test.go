@@ -89,15 +89,26 @@ func vxlan(t testing.TB, l *lab) {
 	l.node.sh(t, "ip link add vx0 type vxlan id 42 dstport 4789 nolearning; ip link set vx0 master br0 up; ip addr add 172.16.2.129/32 dev br0")
 }
 
+// translated is vxlan behind a Service, as kube-proxy makes it of Endpoints of bob's own
+// that name the gateway.
+func translated(t testing.TB, l *lab) {
+	vxlan(t, l)
+	l.node.sh(t, "iptables -t nat -A PREROUTING -d 10.96.0.9 -p udp --dport 53 -j DNAT --to-destination 172.16.2.1:4789")
+}
+
 // encapsulated has the node unpack a datagram from alice2 that bob wrote (P6).
 func encapsulated(node string) func(testing.TB, *lab, bool) bool {
+	return encapsulatedTo(netip.AddrPortFrom(netip.MustParseAddr(node), 4789))
+}
+
+func encapsulatedTo(to netip.AddrPort) func(testing.TB, *lab, bool) bool {
 	return func(t testing.TB, l *lab, expected bool) bool {
 		return reached(t, l.alice1.namespace, listenUDP(netip.IPv4Unspecified(), 7000), func(payload []byte) error {
 			frame := slices.Concat(
 				[]byte{0x08, 0, 0, 0, 0, 0, 42, 0}, // RFC 7348
 				l.alice1.mac, l.alice2.mac, []byte{0x08, 0x00},
 				packet.IPv4UDP(netip.AddrPortFrom(l.alice2.ipv4, 7000), netip.AddrPortFrom(l.alice1.ipv4, 7000), payload))
-			return sendUDP(l.bob.namespace, netip.AddrPortFrom(netip.MustParseAddr(node), 4789))(frame)
+			return sendUDP(l.bob.namespace, to)(frame)
 		}, expected)
 	}
 }

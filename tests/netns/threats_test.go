@@ -91,13 +91,16 @@ func TestThreats(t *testing.T) {
 		"P6 VXLAN to the node's address":        {prepare: vxlan, reaches: encapsulated("10.250.0.1"), byAttacker: true},
 		"P6 VXLAN to the gateway":               {prepare: vxlan, reaches: encapsulated("172.16.2.1"), byAttacker: true},
 		"P6 VXLAN to a node at an unknown name": {prepare: vxlan, reaches: encapsulated("172.16.2.129"), byAttacker: true},
-		"P6 VXLAN of Linux' own port":           {prepare: vxlan, reaches: encapsulation(8472, "10.250.0.1"), byAttacker: true},
-		"P6 Geneve":                             {prepare: vxlan, reaches: encapsulation(6081, "172.16.2.129"), byAttacker: true},
-		"P6 VXLAN over IPv6":                    {reaches: encapsulation(4789, "fd10:2::1"), byAttacker: true},
-		"P6 Geneve over IPv6":                   {reaches: encapsulation(6081, "fd11::1"), byAttacker: true},
-		"P6 IPIP to a node at an unknown name":  {prepare: vxlan, reaches: tunnelled(4), byAttacker: true},
-		"P6 6in4 to a node at an unknown name":  {prepare: vxlan, reaches: tunnelled(41), byAttacker: true},
-		"P6 GRE to a node at an unknown name":   {prepare: vxlan, reaches: tunnelled(47), byAttacker: true},
+		// No firewall of a pod sees what a Service translates: admission refuses such
+		// Endpoints (svc-endpoint-addresses).
+		"P6 VXLAN by way of a Service":         {prepare: translated, reaches: encapsulatedTo(netip.MustParseAddrPort("10.96.0.9:53"))},
+		"P6 VXLAN of Linux' own port":          {prepare: vxlan, reaches: encapsulation(8472, "10.250.0.1"), byAttacker: true},
+		"P6 Geneve":                            {prepare: vxlan, reaches: encapsulation(6081, "172.16.2.129"), byAttacker: true},
+		"P6 VXLAN over IPv6":                   {reaches: encapsulation(4789, "fd10:2::1"), byAttacker: true},
+		"P6 Geneve over IPv6":                  {reaches: encapsulation(6081, "fd11::1"), byAttacker: true},
+		"P6 IPIP to a node at an unknown name": {prepare: vxlan, reaches: tunnelled(4), byAttacker: true},
+		"P6 6in4 to a node at an unknown name": {prepare: vxlan, reaches: tunnelled(41), byAttacker: true},
+		"P6 GRE to a node at an unknown name":  {prepare: vxlan, reaches: tunnelled(47), byAttacker: true},
 		"P7 to loopback through route_localnet": {
 			prepare: localnet,
 			reaches: func(t testing.TB, l *lab, expected bool) bool {
