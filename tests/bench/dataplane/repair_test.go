@@ -48,9 +48,11 @@ func TestRepairUnderFire(t *testing.T) {
 	if m.escaped > 0 {
 		t.Errorf("%d of %d forbidden packets came through after others had been dropped, or where nothing may open", m.escaped, m.fire.shots.Load())
 	}
+	// What opens until the next event is a race that repair may win, so the other
+	// kinds are left out: a changed set opens until the clock's look, a second.
 	opens := map[string]bool{
 		"table flushed": false, "chain flushed": false, "jump deleted": false, "policy changed": false, "set flushed": false,
-		"policy changed and flushed": true, "table dropped by nft": true, "set refilled": true, "set swapped": true,
+		"set refilled": true, "set swapped": true,
 	}
 	for name, want := range opens {
 		k := m.kinds[name]
