@@ -231,6 +231,9 @@ func TestNoResult(t *testing.T) {
 		"no rules":                  {Options{Files: []string{"testdata/pod.yaml"}, CustomRules: folder}, []string{"no .rego files"}},
 		"rules that do not compile": {Options{Files: []string{"testdata/pod.yaml"}, CustomRules: filepath.Dir(brokenRule(t))}, []string{"compile the rules"}},
 		"more than there may be":    {Options{Files: []string{"-"}, Stdin: io.LimitReader(zeros{}, maxInput+1)}, []string{"stdin: more than 64 MiB"}},
+		"too many documents":        {stdin(strings.Repeat("{}", maxObjects+1)), []string{"stdin: more than 100000 documents"}},
+		"too many items":            {stdin(`{"apiVersion": "v1", "kind": "List", "items": [` + strings.Repeat("0,", maxObjects) + "0]}"), []string{"stdin:1: document 1: a List of more than"}},
+		"Lists in Lists":            {stdin(strings.Repeat(`{"apiVersion": "v1", "kind": "List", "items": [`, 9) + strings.Repeat("]}", 9)), []string{"in more than 4 Lists"}},
 		"an input that is an error": {Options{Files: []string{"-"}, Stdin: failing{}}, []string{"stdin: gone"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,9 @@ type object struct {
 	namespace string
 }
 
+// maxNesting bounds Lists in Lists, each of which is decoded anew.
+const maxNesting = 4
+
 // metadata is what of an object's tells it from others. The rest is not read here: what is
 // wrong with it is a finding, not the end of the run.
 type metadata struct {
@@ -57,6 +60,9 @@ func (d *document) objectsAt(path string, raw []byte, known metav1.TypeMeta) ([]
 		known := metav1.TypeMeta{APIVersion: list.APIVersion, Kind: kind}
 		if kind == "" {
 			known = metav1.TypeMeta{}
+		}
+		if len(*list.Items) > maxObjects || strings.Count(path, "items[") > maxNesting {
+			return nil, d.wrong(path, fmt.Errorf("a List of more than %d items, or in more than %d Lists", maxObjects, maxNesting))
 		}
 		var objects []*object
 		var errs []error

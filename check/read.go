@@ -14,6 +14,9 @@ import (
 // maxInput bounds all manifests of a run together.
 const maxInput = 64 << 20
 
+// maxObjects bounds the documents of a file and the items of a List.
+const maxObjects = 100_000
+
 // stdinName is what reports call standard input.
 const stdinName = "stdin"
 

@@ -52,6 +52,9 @@ func split(file string, data []byte) ([]*document, error) {
 		at = next
 	}
 	cut(len(data))
+	if len(documents) > maxObjects {
+		return nil, fmt.Errorf("%s: more than %d documents: check them in parts", file, maxObjects)
+	}
 	for i, document := range documents {
 		document.number = i + 1
 	}
@@ -92,6 +95,7 @@ func jsonDocuments(file string, line int, text []byte) []*document {
 		return nil
 	}
 	var documents []*document
+	counted := 0
 	for decoder := json.NewDecoder(bytes.NewReader(text)); ; {
 		before := decoder.InputOffset()
 		var value json.RawMessage
@@ -102,10 +106,12 @@ func jsonDocuments(file string, line int, text []byte) []*document {
 		if err != nil {
 			return nil
 		}
-		documents = append(documents, &document{
-			file: file, text: text[before:decoder.InputOffset()], json: value,
-			line: line + bytes.Count(text[:before], []byte("\n")),
-		})
+		line += bytes.Count(text[counted:before], []byte("\n"))
+		counted = int(before)
+		documents = append(documents, &document{file: file, text: text[before:decoder.InputOffset()], json: value, line: line})
+		if len(documents) > maxObjects {
+			return documents // which is refused
+		}
 	}
 }
 
