@@ -78,6 +78,7 @@ kubectl run client -n bob --image %[4]s --image-pull-policy IfNotPresent --comma
 kubectl get pods -A -o wide
 kubectl exec -n bob client -- timeout 3 wget -qO- http://ADDRESS:8080/hostname
 helm get values bulkhead -n bulkhead-system
+out/bin/bulkhead verify --existing --namespace-a alice --namespace-b bob
 
 Ctrl-C ends the cluster.`
 
