@@ -103,13 +103,17 @@ fuzz: ## a million generated pods, decided as Kubernetes' own plugin does, contr
 	go test ./tests/conformance -run 'TestDifferential$$' -pods 1000000 -timeout 6h -v
 
 .PHONY: bench
-bench: bench-dataplane ## the firewall measured against no rules and the thesis', and Go benchmarks of all parts
+bench: bench-dataplane bench-admission ## firewall and admission measured against others, and Go benchmarks of all parts
 	@mkdir -p out
 	go test -run '^$$' -bench . -benchmem -count 5 ./webhook/... ./rego/... ./sidecar/... | tee out/bench.txt
 
 .PHONY: bench-dataplane
 bench-dataplane: image # out/bench-dataplane.json and .svg, in network namespaces (root; 5 min)
 	@go run ./tests/bench/dataplane
+
+.PHONY: bench-admission
+bench-admission: # out/bench-admission.json: reviews beside PSA's and Gatekeeper's, which it builds (10 min)
+	@go run ./tests/bench/admission
 
 .PHONY: clean
 clean: ## remove out/; the cache stays (make distclean removes it)

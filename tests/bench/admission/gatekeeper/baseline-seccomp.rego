@@ -1,0 +1,6 @@
+package seccomp
+
+violation contains {"msg": "seccomp is unconfined"} if {
+	some context in contexts
+	context.seccompProfile.type == "Unconfined"
+}

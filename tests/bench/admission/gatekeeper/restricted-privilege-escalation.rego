@@ -1,0 +1,7 @@
+package privilegeescalation
+
+violation contains {"msg": msg} if {
+	some container in containers
+	not container.securityContext.allowPrivilegeEscalation == false
+	msg := sprintf("container %s may escalate privileges", [container.name])
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// results are what is written.
+type results struct {
+	Summary summary
+	Details details
+}
+
+// summary is bench-admission.json.
+type summary struct {
+	P50         map[string]float64 `json:"review_us_p50"`
+	P99         map[string]float64 `json:"review_us_p99"`
+	Allocs      map[string]float64 `json:"allocs"`
+	RPS         map[string]float64 `json:"tls_rps"`
+	TLSP99      map[string]float64 `json:"tls_p99_ms"`
+	ResidentMiB float64            `json:"rss_mib_10000_namespaces,omitempty"`
+	// Skipped says why something is absent.
+	Skipped map[string]string `json:"skipped"`
+}
+
+// details is what the summary was made of, and where. Half of all reviews are of
+// PSA's fixtures, half of ordinary pods.
+type details struct {
+	Machine machine  `json:"machine"`
+	Notes   []string `json:"notes"`
+	Pods    int      `json:"reviews_a_round"`
+	// Reviews are by candidate and set of pods.
+	Reviews map[string]map[string]spread `json:"review_us"`
+	TLS     map[string]spread            `json:"tls_ms"`
+	// ProcessorTime is of all reviews, the garbage collector's part with it: the
+	// figure that a busy machine changes least.
+	ProcessorTime map[string]float64 `json:"processor_us_mean"`
+	// Denied counts the denials of one round.
+	Denied map[string]int `json:"denied"`
+}
+
+type machine struct {
+	CPU        string `json:"cpu"`
+	Processors int    `json:"processors"`
+	Go         string `json:"go"`
+	LoadBefore string `json:"load_before"`
+	LoadAfter  string `json:"load_after"`
+}
+
+// spread is a distribution in a few figures.
+type spread struct {
+	Count int     `json:"count"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P99   float64 `json:"p99"`
+}
+
+func newResults() results {
+	return results{
+		summary{
+			P50: map[string]float64{}, P99: map[string]float64{}, Allocs: map[string]float64{},
+			RPS: map[string]float64{}, TLSP99: map[string]float64{},
+			Skipped: map[string]string{},
+		},
+		details{
+			Machine: machine{CPU: processor(), Processors: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: load()},
+			Reviews: map[string]map[string]spread{}, TLS: map[string]spread{}, ProcessorTime: map[string]float64{}, Denied: map[string]int{},
+		},
+	}
+}
+
+// reviews takes a candidate's times.
+func (r *results) reviews(candidate string, times map[string][]time.Duration) {
+	r.Details.Reviews[candidate] = map[string]spread{}
+	var all []time.Duration
+	for set, of := range times {
+		r.Details.Reviews[candidate][set] = spreadOf(of, time.Microsecond)
+		all = append(all, of...)
+	}
+	whole := spreadOf(all, time.Microsecond)
+	r.Summary.P50[candidate], r.Summary.P99[candidate] = whole.P50, whole.P99
+}
+
+// uncached are the figures of a validation that no cache shortens: all are, as long as
+// there is none.
+func (r *results) uncached() {
+	for _, of := range []map[string]float64{r.Summary.P50, r.Summary.P99, r.Summary.Allocs} {
+		of["bulkhead_validate_uncached"] = of["bulkhead_validate"]
+	}
+	r.note("bulkhead_validate_uncached is bulkhead_validate: decisions are not cached")
+}
+
+func (r *results) skip(what, why string) {
+	progress("  skipped: %s", why)
+	r.Summary.Skipped[what] = why
+}
+
+func (r *results) note(text string) { r.Details.Notes = append(r.Details.Notes, text) }
+
+func (r *results) write(dir string) error {
+	r.Details.Machine.LoadAfter = load()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, value := range map[string]any{"bench-admission.json": r.Summary, "bench-admission-details.json": r.Details} {
+		data, err := json.MarshalIndent(value, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), append(data, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	r.print(os.Stdout)
+	return nil
+}
+
+// print tells a person.
+func (r *results) print(w io.Writer) {
+	s := &r.Summary
+	fmt.Fprintf(w, "%-27s %10s %10s %8s %10s\n", "a review", "p50 us", "p99 us", "allocs", "CPU us")
+	for _, name := range slices.Sorted(maps.Keys(s.P50)) {
+		fmt.Fprintf(w, "%-27s %10.1f %10.1f %8.0f", name, s.P50[name], s.P99[name], s.Allocs[name])
+		if spent, ok := r.Details.ProcessorTime[name]; ok {
+			fmt.Fprintf(w, " %10.1f", spent)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%-27s %10s %10s\n", "TLS, connections", "reviews/s", "p99 ms")
+	for _, name := range slices.Sorted(maps.Keys(s.RPS)) {
+		fmt.Fprintf(w, "%-27s %10.0f %10.2f\n", name, s.RPS[name], s.TLSP99[name])
+	}
+	if s.ResidentMiB > 0 {
+		fmt.Fprintf(w, "resident with 10,000 namespaces: %.1f MiB\n", s.ResidentMiB)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Skipped)) {
+		fmt.Fprintf(w, "skipped %s: %s\n", name, s.Skipped[name])
+	}
+	m := r.Details.Machine
+	fmt.Fprintf(w, "%d × %s, %s; load %s before, %s after\n", m.Processors, m.CPU, m.Go, m.LoadBefore, m.LoadAfter)
+}
+
+func spreadOf(values []time.Duration, unit time.Duration) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	quantile := func(part float64) float64 {
+		if len(sorted) == 0 {
+			return 0
+		}
+		return round(float64(sorted[max(0, int(math.Ceil(part*float64(len(sorted))))-1)])/float64(unit), 3)
+	}
+	return spread{len(sorted), quantile(0.5), quantile(0.9), quantile(0.99)}
+}
+
+func round(value float64, digits int) float64 {
+	scale := math.Pow(10, float64(digits))
+	return math.Round(value*scale) / scale
+}
+
+// load is the machine's load average; empty where it cannot be told.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(string(text))[:3], " ")
+}
+
+// processor is the processor's name, or its architecture where that cannot be told.
+func processor() string {
+	text, _ := os.ReadFile("/proc/cpuinfo") // absent outside Linux
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
+		}
+	}
+	return runtime.GOARCH
+}

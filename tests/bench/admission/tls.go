@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/certs"
+	"github.com/bulkhead-dev/bulkhead/webhook"
+)
+
+const psaWebhook = "k8s.io/pod-security-admission/cmd/webhook"
+
+// connections are how many there are at a time; each sends one review after another,
+// over HTTP/1.1, as the API server's clients of webhooks do.
+var connections = [...]int{1, 8, 64}
+
+// served is a webhook that runs.
+type served struct {
+	name, url string
+	bodies    [][]byte
+	trust     *x509.CertPool
+}
+
+// measureTLS loads the webhooks in turns.
+func (b *bench) measureTLS(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	servers, err := b.serve(ctx, &running)
+	if err != nil {
+		return err
+	}
+	for _, n := range connections {
+		times, spent := make([][]time.Duration, len(servers)), make([]time.Duration, len(servers))
+		for turn := range b.tlsRounds + 1 {
+			for i, server := range servers {
+				began := time.Now()
+				of, err := server.load(ctx, n, b.tlsTime)
+				if err != nil {
+					return fmt.Errorf("%s, %d connections: %w", server.name, n, err)
+				}
+				if turn > 0 { // the first is to warm up
+					times[i], spent[i] = append(times[i], of...), spent[i]+time.Since(began)
+				}
+			}
+		}
+		for i, server := range servers {
+			name := server.name + "_" + strconv.Itoa(n)
+			found := spreadOf(times[i], time.Millisecond)
+			b.results.Details.TLS[name] = found
+			b.results.Summary.TLSP99[name] = found.P99
+			b.results.Summary.RPS[name] = round(float64(found.Count)/spent[i].Seconds(), 0)
+		}
+		progress("  %d connections", n)
+	}
+	b.results.note("tls: the client, which both servers share the processors with, is part of every figure")
+	return nil
+}
+
+// serve starts the webhooks, which end with the context.
+func (b *bench) serve(ctx context.Context, running *sync.WaitGroup) ([]served, error) {
+	pair, err := certs.SelfSigned("127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	certificate, key := pair.CurrentCertKeyContent()
+	certFile, keyFile := filepath.Join(b.dir, "tls.crt"), filepath.Join(b.dir, "tls.key")
+	if err := errors.Join(os.WriteFile(certFile, certificate, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
+		return nil, err
+	}
+	trust := x509.NewCertPool()
+	trust.AppendCertsFromPEM(certificate)
+	start := func(name, path string, body func(*sample) []byte, binary string, args ...string) (served, error) {
+		s := served{name: name, trust: trust}
+		for i := range b.deck {
+			s.bodies = append(s.bodies, body(&b.deck[i]))
+		}
+		port, err := freePort()
+		if err != nil {
+			return s, err
+		}
+		s.url = "https://127.0.0.1:" + port
+		args = append(args, "--tls-cert-file", certFile, "--tls-private-key-file", keyFile, "--bind-address", "127.0.0.1", "--secure-port", port)
+		err = s.start(b.dir, running, exec.CommandContext(ctx, binary, args...))
+		s.url += path + "?timeout=10s"
+		return s, err
+	}
+
+	binary := filepath.Join(b.dir, "bulkhead-webhook")
+	progress("  building bulkhead-webhook")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/bulkhead-dev/bulkhead/cmd/bulkhead-webhook").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	ours, err := start("bulkhead", webhook.ValidatePath, changed, binary, "--config", b.ours.config, "--standalone", b.ours.tenants)
+	if err != nil {
+		return nil, err
+	}
+	if b.noPeers {
+		b.results.skip("psa_tls", "--no-peers")
+		return []served{ours}, nil
+	}
+	version, err := moduleVersion("k8s.io/pod-security-admission")
+	if err != nil {
+		return nil, err
+	}
+	if binary, err = b.install(ctx, psaWebhook+"@"+version); err != nil {
+		b.results.skip("psa_tls", err.Error())
+		return []served{ours}, context.Cause(ctx)
+	}
+	kubeconfig, err := b.serveNamespaces(ctx, running)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := start("psa", "/", created, binary, "--kubeconfig", kubeconfig)
+	return []served{ours, theirs}, err
+}
+
+// start runs the webhook until the context ends, and waits until it is ready.
+func (s *served) start(dir string, running *sync.WaitGroup, command *exec.Cmd) error {
+	path := filepath.Join(dir, s.name+".log") // denials are logged, which is part of a review
+	log, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	command.Stderr = log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
+	if err := command.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	running.Go(func() { ended <- command.Wait() })
+	client := s.client()
+	defer client.CloseIdleConnections()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			said, _ := os.ReadFile(path)
+			return fmt.Errorf("%s ended: %w\n%s", s.name, err, said)
+		default:
+		}
+		response, err := client.Get(s.url + "/readyz")
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+	}
+	said, _ := os.ReadFile(path)
+	return fmt.Errorf("%s does not become ready:\n%s", s.name, said)
+}
+
+// client has one connection.
+func (s *served) client() *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: s.trust, NextProtos: []string{"http/1.1"}},
+		MaxConnsPerHost: 1,
+	}}
+}
+
+// load sends reviews over n connections for the time, and returns how long each took.
+func (s *served) load(ctx context.Context, n int, d time.Duration) ([]time.Duration, error) {
+	times, errs := make([][]time.Duration, n), make([]error, n)
+	var senders sync.WaitGroup
+	end := time.Now().Add(d)
+	for i := range n {
+		senders.Go(func() {
+			client := s.client()
+			defer client.CloseIdleConnections()
+			for next := i * len(s.bodies) / n; time.Now().Before(end); next++ {
+				began := time.Now()
+				if errs[i] = s.send(ctx, client, s.bodies[next%len(s.bodies)]); errs[i] != nil {
+					return
+				}
+				times[i] = append(times[i], time.Since(began))
+			}
+		})
+	}
+	senders.Wait()
+	var all []time.Duration
+	for i := range times {
+		if len(times[i]) > 0 {
+			all = append(all, times[i][1:]...) // the first is the handshake's
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+func (s *served) send(ctx context.Context, client *http.Client, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && (response.StatusCode != http.StatusOK || !bytes.Contains(answer, []byte(`"allowed":`))) {
+		err = fmt.Errorf("code %d: %s", response.StatusCode, answer)
+	}
+	return err
+}
+
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, errors.Join(err, listener.Close())
+}
