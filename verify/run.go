@@ -94,7 +94,11 @@ func (r *run) preflight(ctx context.Context) error {
 // play makes the tenants and plays every check that was asked for.
 func (r *run) play(ctx context.Context) error {
 	var s *stage
-	err := r.step("prepare", "make two tenants and their pods", func() (err error) {
+	title := "make two tenants and their pods"
+	if r.options.Existing {
+		title = "make pods of the two tenants"
+	}
+	err := r.step("prepare", title, func() (err error) {
 		s, err = r.prepare(ctx)
 		return err
 	})
