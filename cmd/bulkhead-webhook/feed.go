@@ -119,7 +119,6 @@ func (o *options) feedServer(source *source, open metrics.KubeRegistry) (*port, 
 	if err != nil {
 		return nil, err
 	}
-	info.DisableHTTP2 = true // one request a connection, or a stream of its own
 	perTenant := metrics.NewKubeRegistry()
 	return &port{info, feed.NewHandler(feed.Options{
 		Tokens: source.kube.AuthenticationV1().TokenReviews(),

@@ -87,12 +87,6 @@ func run(ctx context.Context, o *options) error {
 	return o.serve(ctx, append(ports, port{info, handler})...)
 }
 
-// port is a port that is listened on, and who serves it.
-type port struct {
-	info    *server.SecureServingInfo
-	handler http.Handler
-}
-
 // rules prepares Bulkhead's rules, and the administrators' if there are any.
 func (o *options) rules(ctx, work context.Context, registry metrics.KubeRegistry) (webhook.Engine, error) {
 	compile := func(ctx context.Context, modules map[string]string) (webhook.Engine, error) {
@@ -119,7 +113,7 @@ func (o *options) serve(ctx context.Context, ports ...port) error {
 	stop := make(chan struct{})
 	var ended []<-chan struct{}
 	for _, p := range ports {
-		drained, closed, err := p.info.Serve(p.handler, o.shutdownTimeout, stop)
+		drained, closed, err := p.serve(o.shutdownTimeout, stop)
 		if err != nil {
 			return failure("serve: %w", err)
 		}
