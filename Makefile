@@ -32,7 +32,7 @@ GO_MODULES := . tests/testbed tests/testbed/kubernetes tests/testbed/certmanager
 
 .PHONY: help
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: image build ## a real cluster, five of the thesis' attacks without and with Bulkhead (root; 2 min warm)
@@ -108,11 +108,11 @@ bench: bench-dataplane bench-admission ## firewall and admission measured agains
 	go test -run '^$$' -bench . -benchmem -count 5 ./webhook/... ./rego/... ./sidecar/... | tee out/bench.txt
 
 .PHONY: bench-dataplane
-bench-dataplane: image # out/bench-dataplane.json and .svg, in network namespaces (root; 5 min)
+bench-dataplane: image ## out/bench-dataplane.json and .svg, in network namespaces (root; 5 min)
 	@go run ./tests/bench/dataplane
 
 .PHONY: bench-admission
-bench-admission: # out/bench-admission.json: reviews beside PSA's and Gatekeeper's, which it builds (10 min)
+bench-admission: ## out/bench-admission.json: reviews beside PSA's and Gatekeeper's, which it builds (10 min)
 	@go run ./tests/bench/admission
 
 .PHONY: clean
