@@ -6,9 +6,11 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,25 +93,12 @@ func (b *bench) install(ctx context.Context, program string) (binary string, err
 // writeGatekeeper writes templates, a constraint of each, and the pods.
 func (b *bench) writeGatekeeper(path string) error {
 	var documents []any
-	entries, err := gatekeeperRules.ReadDir("gatekeeper")
+	rules, err := gatekeeperSources()
 	if err != nil {
 		return err
 	}
-	library, err := gatekeeperRules.ReadFile("gatekeeper/lib.rego")
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		name := strings.TrimSuffix(entry.Name(), ".rego")
-		if name == "lib" {
-			continue
-		}
-		source, err := gatekeeperRules.ReadFile("gatekeeper/" + entry.Name())
-		if err != nil {
-			return err
-		}
-		level, _, _ := strings.Cut(name, "-")
-		documents = append(documents, template(name, string(source)+afterHead(library)), constraint(name, level))
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		documents = append(documents, template(name, rules[name]), constraint(name))
 	}
 	for _, s := range b.deck {
 		var pod map[string]any
@@ -131,10 +120,32 @@ func (b *bench) writeGatekeeper(path string) error {
 	return os.WriteFile(path, text.Bytes(), 0o600)
 }
 
-// afterHead is a module without its package.
-func afterHead(module []byte) string {
-	_, rest, _ := strings.Cut(string(module), "\n")
-	return rest
+// gatekeeperSources are the templates' modules by name.
+func gatekeeperSources() (map[string]string, error) {
+	entries, err := gatekeeperRules.ReadDir("gatekeeper")
+	if err != nil {
+		return nil, err
+	}
+	sources := map[string]string{}
+	for _, entry := range entries {
+		source, err := gatekeeperRules.ReadFile("gatekeeper/" + entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		sources[strings.TrimSuffix(entry.Name(), ".rego")] = string(source)
+	}
+	_, library, _ := strings.Cut(sources["lib"], "\n") // after its package
+	delete(sources, "lib")
+	for name := range sources {
+		sources[name] += library
+	}
+	return sources, nil
+}
+
+// counts tells whether a rule is part of the level: what baseline refuses, restricted
+// does too.
+func counts(rule, level string) bool {
+	return level == "restricted" || strings.HasPrefix(rule, "baseline-")
 }
 
 func template(name, source string) map[string]any {
@@ -153,12 +164,16 @@ func template(name, source string) map[string]any {
 	}
 }
 
-// constraint: what baseline refuses, restricted does too.
-func constraint(name, level string) map[string]any {
+// constraint applies a template in the namespaces of the levels that it is part of.
+func constraint(name string) map[string]any {
 	match := map[string]any{"kinds": []any{map[string]any{"apiGroups": []string{""}, "kinds": []string{"Pod"}}}}
-	if level == "restricted" {
-		match["namespaces"] = []string{level}
+	var in []string
+	for _, level := range levels {
+		if counts(name, level) {
+			in = append(in, level)
+		}
 	}
+	match["namespaces"] = in
 	return map[string]any{
 		"apiVersion": "constraints.gatekeeper.sh/v1beta1",
 		"kind":       strings.ReplaceAll(name, "-", ""),

@@ -22,8 +22,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
-// fixturesSet is the set of PSA's fixtures; each ordinary pod is a set of its own.
-const fixturesSet = "psa_fixtures"
+// PSA's fixtures are a set of those that pass their level and one of those that fail
+// it; each ordinary pod is a set of its own.
+const (
+	passingSet = "psa_fixtures_pass"
+	failingSet = "psa_fixtures_fail"
+)
 
 // levels are those of the Pod Security Standards that refuse anything. A namespace of
 // the same name is held to each, and is a tenant's.
@@ -95,7 +99,11 @@ func fixturePods(ctx context.Context) ([]sample, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
-			samples = append(samples, sample{set: fixturesSet, level: level, pod: pod})
+			set := passingSet
+			if filepath.Base(filepath.Dir(path)) == "fail" {
+				set = failingSet
+			}
+			samples = append(samples, sample{set: set, level: level, pod: pod})
 		}
 	}
 	return samples, nil

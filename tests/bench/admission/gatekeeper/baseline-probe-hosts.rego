@@ -14,6 +14,6 @@ violation contains {"msg": msg} if {
 	some handler in handlers
 	some kind in {"httpGet", "tcpSocket"}
 	host := handler[kind].host
-	not host in {"", "127.0.0.1", "::1", "localhost"}
+	host != ""
 	msg := sprintf("probe or lifecycle host %s", [host])
 }
