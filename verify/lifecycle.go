@@ -292,7 +292,7 @@ func (r *run) tenantOf(ctx context.Context, namespace string) (v1alpha1.Tenant, 
 			return tenant, nil
 		}
 	}
-	return v1alpha1.Tenant{}, fmt.Errorf("no Tenant owns namespace %s; with --existing both must belong to one", namespace)
+	return v1alpha1.Tenant{}, fmt.Errorf("no Tenant owns namespace %s; with --existing each of the two must belong to a Tenant", namespace)
 }
 
 // poll calls f until it succeeds; when the context ends it returns f's last error.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,9 @@ const (
 	// endpointLabel selects the pods behind the Service that both tenants call.
 	endpointLabel = "bulkhead.dev/verify-endpoint"
 )
+
+// imagePatience is how long a pod may go without an image that its node could not get: a registry may stumble once.
+const imagePatience = 30 * time.Second
 
 // change makes a pod differ from the plain one.
 type change func(*corev1.Pod)
@@ -153,10 +157,12 @@ func (r *run) inspect(ctx context.Context, running *corev1.Pod) (*pod, error) {
 	return p, nil
 }
 
-// waitFor waits until a condition of a pod holds, or gives up at once when its firewall could not be built.
+// waitFor waits until a condition of a pod holds, or gives up: at once when its firewall could not be built, and after
+// a while when an image is not to be had.
 func (r *run) waitFor(ctx context.Context, namespace, name string, condition func(*corev1.Pod) bool) (*corev1.Pod, error) {
 	var last *corev1.Pod
 	var fatal error
+	var missing time.Time // since when an image is
 	err := poll(ctx, func() error {
 		p, err := r.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
@@ -166,10 +172,19 @@ func (r *run) waitFor(ctx context.Context, namespace, name string, condition fun
 		if fatal = r.misplaced(p); fatal != nil {
 			return nil
 		}
-		if !condition(p) {
-			return errors.New(state(p))
+		if condition(p) {
+			return nil
 		}
-		return nil
+		switch {
+		case !lacksImage(p):
+			missing = time.Time{}
+		case missing.IsZero():
+			missing = time.Now()
+		case time.Since(missing) >= imagePatience:
+			fatal = fmt.Errorf("wait for the pod %s/%s: an image was not to be had for %s: %s", namespace, name, imagePatience, state(p))
+			return nil
+		}
+		return errors.New(state(p))
 	})
 	if fatal != nil {
 		return nil, fatal
@@ -200,6 +215,14 @@ func (r *run) misplaced(p *corev1.Pod) error {
 			p.Namespace, p.Name, address, side.CIDRs, flag, flag)
 	}
 	return nil
+}
+
+// lacksImage tells whether a container waits for an image that the node tried to get, in the kubelet's words
+// (pkg/kubelet/images/types.go).
+func lacksImage(p *corev1.Pod) bool {
+	return slices.ContainsFunc(slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses), func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting != nil && slices.Contains([]string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}, c.State.Waiting.Reason)
+	})
 }
 
 func isReady(p *corev1.Pod) bool {

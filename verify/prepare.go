@@ -33,20 +33,14 @@ type tenant struct {
 
 // prepare makes tenants, pods and the Service.
 func (r *run) prepare(ctx context.Context) (*stage, error) {
-	var tenants errgroup.Group
-	for _, side := range []*Side{&r.options.A, &r.options.B} {
-		tenants.Go(func() error {
-			if !r.options.Existing {
-				return r.makeTenant(ctx, *side)
-			}
-			if r.options.Baseline {
-				return nil
-			}
-			return r.readTenant(ctx, side)
-		})
-	}
-	if err := tenants.Wait(); err != nil {
-		return nil, err
+	if !r.options.Existing {
+		var tenants errgroup.Group
+		for _, side := range []Side{r.options.A, r.options.B} {
+			tenants.Go(func() error { return r.makeTenant(ctx, side) })
+		}
+		if err := tenants.Wait(); err != nil {
+			return nil, err
+		}
 	}
 	for _, namespace := range r.namespaces() {
 		if err := r.waitUntilLive(ctx, namespace); err != nil {

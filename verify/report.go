@@ -109,6 +109,15 @@ func shown(v Verdict) string {
 	return string(v)
 }
 
+// told is the result in a word, while the checks are played: without Bulkhead, where an attack that works is as expected,
+// what was seen of it.
+func (e Result) told(protected bool) string {
+	if !protected && e.Verdict == Pass {
+		return string(e.Seen)
+	}
+	return shown(e.Verdict)
+}
+
 // explain writes the details of the checks with one of these verdicts.
 func (r Report) explain(out io.Writer, title string, verdicts []Verdict) {
 	first, advice := true, ""

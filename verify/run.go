@@ -88,6 +88,11 @@ func (r *run) preflight(ctx context.Context) error {
 	if err := r.checkInstalled(ctx); err != nil {
 		return err
 	}
+	if r.options.Existing && !r.options.Baseline {
+		if err := errors.Join(r.readTenant(ctx, &r.options.A), r.readTenant(ctx, &r.options.B)); err != nil {
+			return err
+		}
+	}
 	return r.removeLeftovers(ctx)
 }
 
@@ -118,7 +123,7 @@ func (r *run) play(ctx context.Context) error {
 		group.Go(func() error {
 			results[i] = c.run(ctx, s)
 			if ctx.Err() == nil {
-				r.progress("  %-11s  %-15s %s", shown(results[i].Verdict), c.id, c.name)
+				r.progress("  %-11s  %-15s %s", results[i].told(s.protected), c.id, c.name)
 			}
 			return nil
 		})

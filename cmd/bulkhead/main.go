@@ -61,6 +61,9 @@ func newCommand(program string) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
+	})
 	root.AddCommand(newCheckCommand(), newVerifyCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",

@@ -50,6 +50,7 @@ func TestVerifyFlagsThatAreWrong(t *testing.T) {
 	}{
 		"nothing":         {nil, []string{"--cidrs-a", "--cidrs-b"}},
 		"no range":        {[]string{"--cidrs-a", "172.16.3.0", "--cidrs-b", "172.16.4.0/24"}, []string{"--cidrs-a"}},
+		"not an address":  {[]string{"--cidrs-a", "172.16.300.0/25", "--cidrs-b", "172.16.4.0/24"}, []string{`--cidrs-a: "172.16.300.0/25" is not a CIDR, e.g. 172.16.3.0/24`}},
 		"host bits":       {[]string{"--cidrs-a", "172.16.3.7/24", "--cidrs-b", "172.16.4.0/24"}, []string{"is 172.16.3.0/24 meant?"}},
 		"output":          {append(right, "-o", "yaml"), []string{"--output yaml"}},
 		"annotation":      {append(right, "--annotate-b", "novalue"), []string{"--annotate-b novalue", "key=value"}},
@@ -98,5 +99,14 @@ func TestNoClusterIsAnError(t *testing.T) {
 	command.SetArgs([]string{"verify", "--baseline"})
 	if err := command.Execute(); err == nil || !strings.Contains(err.Error(), "kubeconfig") {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// TestUnknownFlagPointsToTheHelp, by the name that was typed.
+func TestUnknownFlagPointsToTheHelp(t *testing.T) {
+	command := newCommand("kubectl-bulkhead")
+	command.SetArgs([]string{"verify", "--cidr", "172.16.3.0/24"})
+	if err := command.Execute(); err == nil || !strings.Contains(err.Error(), "unknown flag: --cidr; see kubectl bulkhead verify --help") {
+		t.Error(err)
 	}
 }

@@ -122,7 +122,7 @@ func (f *verifyFlags) complete() error {
 		for _, text := range side.flags.cidrs {
 			cidr, err := netip.ParsePrefix(text)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("--cidrs%s: %w", side.name, err))
+				errs = append(errs, fmt.Errorf("--cidrs%s: %q is not a CIDR, e.g. 172.16.3.0/24", side.name, text))
 				continue
 			}
 			if cidr != cidr.Masked() {

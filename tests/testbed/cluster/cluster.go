@@ -162,10 +162,18 @@ func (c *Cluster) Stop() error {
 			errs = append(errs, c.node.stop())
 		}
 		errs = append(errs, removeCgroups(), release(c.lock))
-		c.stopErr = errors.Join(errs...)
+		if err := errors.Join(errs...); err != nil {
+			c.stopErr = &StopError{err}
+		}
 	})
 	return c.stopErr
 }
+
+// StopError is why something of a cluster may be left, which matters also where nothing else of a run does any more.
+type StopError struct{ Err error }
+
+func (e *StopError) Error() string { return e.Err.Error() }
+func (e *StopError) Unwrap() error { return e.Err }
 
 // Network tells the addresses of the cluster, for the configuration of what is installed in it.
 func (c *Cluster) Network() Network { return c.network }

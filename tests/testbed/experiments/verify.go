@@ -75,7 +75,7 @@ func verify(ctx context.Context, c *cluster.Cluster, chosen selection, protected
 	for _, v := range found.Experiments {
 		// What is skipped in one half only has not been seen in both, and does not pass.
 		if v.Verdict == "skipped" {
-			c.Options().Log.Printf("    %-16s skipped: %s", v.ID+chosen.suffix, v.Detail)
+			c.Options().Log.Printf("      %-11s  %-15s %s", "skipped", v.ID+chosen.suffix, v.Detail)
 			continue
 		}
 		report.Record(chosen.describe(v), protected, results.Half{

@@ -85,6 +85,7 @@ func Play(ctx context.Context, c *cluster.Cluster, ids []string, protected bool,
 		}
 		what := results.Result{ID: f.id, Name: f.name, Threats: f.threats, Expected: f.expected}
 		report.Record(what, protected, half)
+		report.Tell(what, half)
 		if err := s.clear(ctx); err != nil {
 			return err
 		}

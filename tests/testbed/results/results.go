@@ -60,7 +60,7 @@ type Half struct {
 	Limit   bool // it is a known limit
 }
 
-// New returns a report that tells log of each result as it comes.
+// New returns a report that tells log of its steps.
 func New(log *progress.Log) *Report {
 	return &Report{Timings: map[string]float64{}, log: log}
 }
@@ -97,11 +97,15 @@ func (r *Report) Record(what Result, protected bool, half Half) {
 			result.Detail += name + result.halves[i].Detail
 		}
 	}
-	state := string(half.Outcome)
+}
+
+// Tell puts a half that was recorded into the log. Checks that `bulkhead verify` plays are there already.
+func (r *Report) Tell(what Result, half Half) {
+	name := what.Name
 	if !half.Pass && !half.Limit {
-		state += " ✗ " + half.Detail
+		name += " ✗ " + half.Detail
 	}
-	r.log.Printf("    %-16s %-62s %s", result.ID, result.Name, state)
+	r.log.Printf("      %-11s  %-15s %s", orDash(half.Outcome), what.ID, name)
 }
 
 func (r *Report) find(what Result) *Result {

@@ -1,6 +1,7 @@
 // Command testbed starts a real Kubernetes cluster on this machine, for the demo and for a person to try things in.
 //
-// Exit codes: 0 all went well, 1 something failed or an experiment did not pass, 2 wrong usage.
+// Exit codes: 0 all went well, 1 something failed or an experiment did not pass, 2 wrong usage,
+// 130 interrupted.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
 )
 
@@ -109,10 +111,28 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = chosen(ctx, s)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "testbed %s: %v\n", args[0], err)
+		fmt.Fprintf(stderr, "testbed %s: %v\n", args[0], told(ctx, err))
+		if ctx.Err() != nil {
+			return exitInterrupted
+		}
 		return 1
 	}
 	return 0
+}
+
+// exitInterrupted is 128 and the signal's number, as shells have it.
+const exitInterrupted = 128 + int(syscall.SIGINT)
+
+// told is what a person has to know of an error. After Ctrl-C whatever was going on fails, and what matters is only
+// whether something is left.
+func told(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if left := (*cluster.StopError)(nil); errors.As(err, &left) {
+		return fmt.Errorf("interrupted, and something of the cluster may be left; \"make down\" removes it: %w", left)
+	}
+	return errors.New("interrupted")
 }
 
 // findRepository makes the repository's path absolute; without one it is the nearest folder above with a test bed.
