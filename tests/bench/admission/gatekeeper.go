@@ -32,8 +32,8 @@ const gatekeeperNote = "gatekeeper is gator bench: from decoded objects to resul
 // Where it cannot be built or run, the rest still counts.
 func (b *bench) measureGatekeeper(ctx context.Context) error {
 	b.results.skip("kyverno", "not measured: there is no program for its engine here yet")
-	if b.noPeers {
-		b.results.skip("gatekeeper", "--no-peers")
+	if b.noGatekeeper {
+		b.results.skip("gatekeeper", "--no-gatekeeper")
 		return nil
 	}
 	binary, err := b.install(ctx, gator)
@@ -80,11 +80,10 @@ func microseconds(d time.Duration) float64 { return round(float64(d)/float64(tim
 func (b *bench) install(ctx context.Context, program string) (binary string, err error) {
 	progress("  building %s", program)
 	command := exec.CommandContext(ctx, "go", "install", program)
-	command.Dir = b.dir // outside our module
+	command.Dir = os.TempDir() // outside our module
 	command.Env = append(os.Environ(), "GOBIN="+b.dir)
 	if out, err := command.CombinedOutput(); err != nil {
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		return "", fmt.Errorf("go install %s: %w: %s", program, err, lines[len(lines)-1])
+		return "", fmt.Errorf("go install %s: %w: %s", program, err, lastLine(out))
 	}
 	name, _, _ := strings.Cut(filepath.Base(program), "@")
 	return filepath.Join(b.dir, name), nil

@@ -37,12 +37,13 @@ Flags:
 
 // options are the flags.
 type options struct {
-	out               string
-	rounds            int
-	tlsRounds         int
-	tlsTime           time.Duration
-	gatorIterations   int
-	noPeers, noMemory bool
+	out             string
+	rounds          int
+	tlsRounds       int
+	tlsTime         time.Duration
+	gatorIterations int
+	noGatekeeper    bool
+	noMemory        bool
 }
 
 func main() {
@@ -54,7 +55,7 @@ func main() {
 	flags.IntVar(&o.tlsRounds, "tls-rounds", 5, "turns of each server at each number of connections")
 	flags.DurationVar(&o.tlsTime, "tls-time", 2*time.Second, "how long a turn takes")
 	flags.IntVar(&o.gatorIterations, "gator-iterations", 10, "how often Gatekeeper reviews all pods")
-	flags.BoolVar(&o.noPeers, "no-peers", false, "build no peers: neither Gatekeeper nor PSA's own webhook")
+	flags.BoolVar(&o.noGatekeeper, "no-gatekeeper", false, "leave out Gatekeeper, which takes minutes to build the first time")
 	flags.BoolVar(&o.noMemory, "no-memory", false, "leave out the memory")
 	_ = flags.Parse(os.Args[1:])
 	if flags.NArg() > 0 || o.rounds < 1 || o.tlsRounds < 1 || o.gatorIterations < 1 {

@@ -110,15 +110,7 @@ func (b *bench) serve(ctx context.Context, running *sync.WaitGroup) ([]served, e
 	if err != nil {
 		return nil, err
 	}
-	if b.noPeers {
-		b.results.skip("psa_tls", "--no-peers")
-		return []served{ours}, nil
-	}
-	version, err := moduleVersion("k8s.io/pod-security-admission")
-	if err != nil {
-		return nil, err
-	}
-	if binary, err = b.install(ctx, psaWebhook+"@"+version); err != nil {
+	if binary, err = b.buildPSA(ctx); err != nil {
 		b.results.skip("psa_tls", err.Error())
 		return []served{ours}, context.Cause(ctx)
 	}
@@ -218,6 +210,36 @@ func (s *served) send(ctx context.Context, client *http.Client, body []byte) err
 		err = fmt.Errorf("code %d: %s", response.StatusCode, answer)
 	}
 	return err
+}
+
+// buildPSA builds PSA's own webhook with the modules that this program is built with,
+// and the few more that it needs: in copies of go.mod and go.sum.
+func (b *bench) buildPSA(ctx context.Context) (binary string, err error) {
+	progress("  building %s", psaWebhook)
+	module, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(string(module)), name))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(b.dir, name), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	binary = filepath.Join(b.dir, "psa-webhook")
+	out, err := exec.CommandContext(ctx, "go", "build", "-modfile", filepath.Join(b.dir, "go.mod"), "-mod=mod", "-o", binary, psaWebhook).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build %s: %w: %s", psaWebhook, err, lastLine(out))
+	}
+	return binary, nil
+}
+
+func lastLine(text []byte) []byte {
+	text = bytes.TrimSpace(text)
+	return text[bytes.LastIndexByte(text, '\n')+1:]
 }
 
 func freePort() (string, error) {
