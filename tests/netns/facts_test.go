@@ -93,7 +93,7 @@ func TestChanges(t *testing.T) {
 			t.Errorf("%s wakes nobody", change)
 		}
 	}
-	for woken(50 * time.Millisecond) {
+	for woken(silence) {
 	}
 	for _, quiet := range []string{"iptables-nft -S; ip6tables-nft -S; ipset save", "ipset create other hash:net; ipset add other 10.0.0.0/8"} {
 		n.sh(t, quiet)
