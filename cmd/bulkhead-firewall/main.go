@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -117,7 +118,10 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 	if err := os.Unsetenv(config.EnvVar); err != nil {
 		return errors.Join(err, applier.Guard(ctx))
 	}
-	logged := droplog.Available(rules.LogGroup)
+	logged, err := droplog.Available(rules.LogGroup)
+	if err != nil {
+		return errors.Join(err, applier.Guard(ctx))
+	}
 	firewall := &run.Firewall{
 		Config:   c,
 		Enforcer: applier,
@@ -148,7 +152,8 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 				return errors.Join(err, applier.Guard(ctx))
 			}
 			firewall.Reporter = client
-			go client.Run(ctx) // ends with the context, and says itself what it cannot send
+			// It says itself what it cannot send, and outlives Watch by what is left.
+			defer during(context.WithoutCancel(ctx), client.Run)()
 		}
 	}
 	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil || !keep {
@@ -156,6 +161,15 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 	}
 	go rest(ctx, log)
 	return firewall.Watch(ctx)
+}
+
+// during runs what ends with its context, until the function returned is called, which
+// waits for the end.
+func during(ctx context.Context, runs func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { runs(ctx) })
+	return func() { cancel(); running.Wait() }
 }
 
 // rest keeps the sidecar small until the context ends.

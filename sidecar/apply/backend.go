@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-dev/bulkhead/sidecar/ipset"
+	"github.com/bulkhead-dev/bulkhead/sidecar/nfnetlink"
 	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
@@ -34,10 +35,13 @@ func DetectBackend() (Backend, error) {
 	switch {
 	case err == nil:
 		return NFTables, nil
+	// Any other failure is no answer: nobody would know which backend holds.
+	case nfnetlink.Unsupported(err):
+		return Legacy, nil
 	case errors.Is(err, unix.EPERM):
 		return "", fmt.Errorf("ask the kernel for nftables (is NET_ADMIN granted?): %w", err)
 	}
-	return Legacy, nil
+	return "", fmt.Errorf("ask the kernel for nftables: %w", err)
 }
 
 // Open finds the tools for a backend, in both families if the kernel has IPv6.

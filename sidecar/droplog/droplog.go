@@ -69,13 +69,19 @@ func Listen(group uint16) (*os.File, error) {
 }
 
 // Available says whether the kernel can log to a group. If another process listens to
-// it already, it can: to whoever has NET_ADMIN the kernel says EPERM only then.
-func Available(group uint16) bool {
+// it already, it can: to whoever has NET_ADMIN the kernel says EPERM only then. An
+// error is no answer.
+func Available(group uint16) (bool, error) {
 	file, err := Listen(group)
-	if err != nil {
-		return errors.Is(err, unix.EPERM)
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return true, nil
+	case nfnetlink.Unsupported(err):
+		return false, nil
+	case err != nil:
+		return false, err
 	}
-	return file.Close() == nil
+	return true, file.Close()
 }
 
 // Flow is what packets have in common that are told of once.

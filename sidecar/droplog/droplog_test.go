@@ -109,15 +109,17 @@ func TestLogIsBounded(t *testing.T) {
 func TestDroppedPacketIsTold(t *testing.T) {
 	nfnetlinktest.Namespace(t)
 	const group = 99
-	if !Available(group) {
+	if available, err := Available(group); err != nil {
+		t.Fatal(err)
+	} else if !available {
 		t.Skip("the kernel has no nfnetlink_log")
 	}
 	file, err := Listen(group)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !Available(group) {
-		t.Error("not available, though this test listens to it")
+	if available, err := Available(group); err != nil || !available {
+		t.Errorf("available: %v, %v, though this test listens to it", available, err)
 	}
 	nfnetlinktest.Run(t, "iptables-nft", fmt.Sprintf(`ip link set lo up
 		iptables-nft -A OUTPUT -p udp --dport 7000 -j NFLOG --nflog-group %d --nflog-prefix 'P1 another tenant'

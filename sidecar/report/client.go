@@ -27,12 +27,14 @@ const (
 	// together.
 	pause = time.Second
 	// dropsPause is about how long counts of dropped packets gather when there is
-	// nothing else to report: every pod drops some multicast now and then.
+	// nothing else to report.
 	dropsPause = time.Minute
 	// longestPause is where the pause stops to double after failures.
 	longestPause = 2 * time.Minute
 	// timeout of one report.
 	timeout = 10 * time.Second
+	// farewell is how long the end may wait for what is left to be sent.
+	farewell = time.Second
 )
 
 // Client sends records to the feed.
@@ -45,7 +47,7 @@ type Client struct {
 	address, serverName string
 	buffer              buffer
 
-	pause, dropsPause, longestPause time.Duration
+	pause, dropsPause, longestPause, farewell time.Duration
 }
 
 // New makes a client; Run sends.
@@ -67,6 +69,7 @@ func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
 		pause:        pause,
 		dropsPause:   dropsPause,
 		longestPause: longestPause,
+		farewell:     farewell,
 	}, nil
 }
 
@@ -74,20 +77,37 @@ func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
 // context to end.
 func (c *Client) Report(_ context.Context, record protocol.Record) { c.buffer.add(record) }
 
-// Run sends what is reported until the context ends.
+// Run sends what is reported until the context ends, and then what is left, once: a
+// pod may live shorter than its drops gather.
 func (c *Client) Run(ctx context.Context) {
+	report := c.run(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.farewell)
+	defer cancel()
+	if empty(report) {
+		report = c.buffer.take()
+	}
+	for ; !empty(report); report = c.buffer.take() {
+		if err := c.send(ctx, report); err != nil {
+			c.Log.Warn("the last report was not taken", "error", err.Error())
+			return
+		}
+	}
+}
+
+// run sends until the context ends and returns the report that was not taken by then.
+func (c *Client) run(ctx context.Context) protocol.Report {
 	drops := time.NewTimer(jittered(c.dropsPause))
 	defer drops.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return protocol.Report{}
 		case <-c.buffer.changed:
 		case <-drops.C:
 		}
 		drops.Reset(jittered(c.dropsPause))
 		report := c.buffer.take()
-		if len(report.Records) == 0 && report.Lost == 0 {
+		if empty(report) {
 			continue
 		}
 		if report.Lost > 0 {
@@ -98,15 +118,21 @@ func (c *Client) Run(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				c.Log.Warn("report was not taken", "error", err.Error())
 			}
-			if !sleep(ctx, jittered(wait)) {
-				return
+			done := err == nil || errors.Is(err, errRefused)
+			if done {
+				report = protocol.Report{}
 			}
-			if err == nil || errors.Is(err, errRefused) {
+			if !sleep(ctx, jittered(wait)) {
+				return report
+			}
+			if done {
 				break
 			}
 		}
 	}
 }
+
+func empty(report protocol.Report) bool { return len(report.Records) == 0 && report.Lost == 0 }
 
 // errRefused: saying it again does not help.
 var errRefused = errors.New("the feed does not understand it")

@@ -117,6 +117,13 @@ func (l *log) String() string {
 // start runs a client without the usual patience until the test ends.
 func start(t *testing.T, feed *config.Feed) (*Client, *log) {
 	t.Helper()
+	client, log := newClient(t, feed)
+	t.Cleanup(running(t, client))
+	return client, log
+}
+
+func newClient(t *testing.T, feed *config.Feed) (*Client, *log) {
+	t.Helper()
 	log := &log{}
 	client, err := New(feed, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
@@ -125,11 +132,17 @@ func start(t *testing.T, feed *config.Feed) (*Client, *log) {
 	client.TokenFile = filepath.Join(t.TempDir(), "token")
 	write(t, client.TokenFile, "first\n")
 	client.pause, client.dropsPause, client.longestPause = time.Millisecond, 20*time.Millisecond, 5*time.Millisecond
+	client.farewell = 50 * time.Millisecond
+	return client, log
+}
+
+// running runs a client until the function returned is called, which waits for its end.
+func running(t *testing.T, client *Client) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { client.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	return client, log
+	return func() { cancel(); running.Wait() }
 }
 
 func write(t *testing.T, path, text string) {
@@ -307,5 +320,57 @@ func TestServerHangs(t *testing.T) {
 	}
 	if lost != many-maxKept {
 		t.Errorf("%d are said to be lost", lost)
+	}
+}
+
+// What is left at the end is sent, also what had not been taken yet.
+func TestEnd(t *testing.T) {
+	server := newFeedServer(t, http.StatusServiceUnavailable)
+	client, _ := newClient(t, server.feed())
+	client.pause, client.dropsPause, client.farewell = time.Hour, time.Hour, 10*time.Second
+	end := running(t, client)
+	client.Report(t.Context(), failure("one"))
+	eventually(t, "the first attempt", func() bool { reports, _ := server.seen(); return len(reports) == 1 })
+	client.Report(t.Context(), drops(protocol.Out, "P3", 1))
+	end()
+	reports, _ := server.seen()
+	if len(reports) != 3 || reports[1].Records[0].Failure == nil || reports[2].Records[0].Drops == nil {
+		t.Errorf("sent %+v, want the failure again and then the drops", reports)
+	}
+}
+
+// What was taken is not sent again.
+func TestEndWithNothingLeft(t *testing.T) {
+	server := newFeedServer(t)
+	client, log := newClient(t, server.feed())
+	client.pause = time.Hour
+	end := running(t, client)
+	client.Report(t.Context(), failure("one"))
+	eventually(t, "the report", func() bool { reports, _ := server.seen(); return len(reports) == 1 })
+	end()
+	if reports, _ := server.seen(); len(reports) != 1 || log.String() != "" {
+		t.Errorf("sent %+v, logged %s", reports, log)
+	}
+}
+
+// A feed that does not answer holds up the end no longer than its bound, and it is
+// tried once.
+func TestEndWithoutFeed(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"hangs":   func(_ http.ResponseWriter, _ *http.Request) { time.Sleep(time.Second) }, // many farewells
+		"refuses": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newFeedServer(t)
+			server.Config.Handler = answer
+			client, log := newClient(t, server.feed())
+			client.dropsPause = time.Hour
+			end := running(t, client)
+			client.Report(t.Context(), drops(protocol.Out, "P3", 1))
+			end()
+			if strings.Count(log.String(), "the last report was not taken") != 1 {
+				t.Errorf("logged %s", log)
+			}
+		})
 	}
 }

@@ -32,6 +32,7 @@ const opening = "--tcp-flags FIN,SYN,RST,ACK SYN"
 // The types of ICMPv6 that IPv6 itself lives by (RFC 4861, RFC 3810).
 const (
 	multicastQuery      = 130
+	routerSolicit       = 133
 	routerAdvertisement = 134
 	neighbourSolicit    = 135
 	neighbourAdvert     = 136
@@ -57,15 +58,16 @@ func (b builder) open() []Chain {
 
 // closed are the chains of a family in which the pod has no address of its own.
 func (b builder) closed() []Chain {
+	sent := []Rule{pass("-o lo", accept, "P7: loopback is free on lo")}
+	if b.family == IPv6 {
+		sent = append(sent, quietly(b.seeksRouters()), quietly(b.reportsGroups()))
+	}
 	return []Chain{
 		{input, []Rule{
 			pass("-i lo", accept, "P7: loopback is free on lo"),
 			b.drop("", "P5", "the pod has no address of its tenant in this family"),
 		}},
-		{output, []Rule{
-			pass("-o lo", accept, "P7: loopback is free on lo"),
-			b.drop("", "P5", "the pod has no address of its tenant in this family"),
-		}},
+		{output, append(sent, b.drop("", "P5", "the pod has no address of its tenant in this family"))},
 		{forward, []Rule{
 			b.drop("", "P5 P12", "the pod has no address of its tenant in this family"),
 		}},
@@ -80,13 +82,26 @@ func (b builder) source() []Rule {
 		// is the CNI's matter, and done before any container runs.
 		rules = append(rules,
 			pass("-s ::/128 -d ff02::1:ff00:0/104 "+b.family.icmp(neighbourSolicit), accept, "P5: duplicate address detection"),
-			pass("-d ff02::16/128 "+b.family.icmp(multicastReport), accept, "P5: multicast listener reports, or switches lose neighbour discovery"),
+			pass(b.reportsGroups(), accept, "P5: multicast listener reports, or switches lose neighbour discovery"),
+			quietly(b.seeksRouters()),
 		)
 	}
 	for _, addr := range b.addresses {
 		rules = append(rules, pass(match("-s", single(addr)), judge, "P3 P4 P10: an address of this pod"))
 	}
 	return append(rules, b.drop("", "P3 P4 P10", "a source that is not this pod"))
+}
+
+// seeksRouters and reportsGroups match what each pod's kernel sends of itself as long
+// as it lives: the search for routers (RFC 7559) and reports of the groups it listens
+// to (RFC 9777).
+func (b builder) seeksRouters() string { return "-d ff02::2/128 " + b.family.icmp(routerSolicit) }
+
+func (b builder) reportsGroups() string { return "-d ff02::16/128 " + b.family.icmp(multicastReport) }
+
+// quietly drops without log or count what, told, would hide real drops.
+func quietly(match string) Rule {
+	return pass(match, "-j DROP", "P5 P9: what each kernel sends of itself, no alarm")
 }
 
 // from judges a sender. Gateway and nodes come before the peers where they lie

@@ -118,7 +118,7 @@ func samePod(one, other rules.Pod) bool {
 }
 
 // Watch ensures the rules at every change and every Interval until the context
-// ends, which is no error. It leaves the rules as they are. A failure is logged
+// ends, which is no error, and counts once more then. It leaves the rules as they are. A failure is logged
 // and tried again; the guard stands meanwhile.
 func (f *Firewall) Watch(ctx context.Context) error {
 	// What has begun is brought to its end, or the guard would stand over a
@@ -131,6 +131,7 @@ func (f *Firewall) Watch(ctx context.Context) error {
 		enforce := f.Enforcer.Ensure
 		select {
 		case <-ctx.Done():
+			f.count(unbroken)
 			return nil
 		case _, open := <-f.Changes:
 			if !open && ctx.Err() == nil {
@@ -141,6 +142,7 @@ func (f *Firewall) Watch(ctx context.Context) error {
 			enforce = f.Enforcer.Audit
 		}
 		if ctx.Err() != nil {
+			f.count(unbroken)
 			return nil
 		}
 		start := time.Now()

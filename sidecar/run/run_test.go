@@ -170,7 +170,7 @@ func TestWatchRepairsAtOnce(t *testing.T) {
 		if last["tamperings"] != 2.0 || last["tenant"] != "alice" || last["level"] != "WARN" || last["differences"] == nil {
 			t.Errorf("tampering logged as %v", last)
 		}
-		if len(b.records) != 2 || b.records[1].Tampering == nil || b.records[1].Tampering.Kind != protocol.TamperedJump ||
+		if len(b.records) != 3 || b.records[1].Tampering == nil || b.records[1].Tampering.Kind != protocol.TamperedJump ||
 			b.records[1].Tampering.Detail != "IPv4 INPUT begins with nothing" {
 			t.Errorf("reported %+v", b.records)
 		}
@@ -239,7 +239,7 @@ func TestWatchRetriesSoon(t *testing.T) {
 		if !strings.Contains(b.log.String(), "kernel is out of memory") || !strings.Contains(b.log.String(), "in force again") {
 			t.Errorf("not logged: %s", &b.log)
 		}
-		if len(b.records) != 1 || b.records[0].Failure == nil || b.records[0].Failure.Detail != "apply the rules: kernel is out of memory" {
+		if len(b.records) != 2 || b.records[0].Failure == nil || b.records[0].Failure.Detail != "apply the rules: kernel is out of memory" {
 			t.Errorf("reported %+v", b.records)
 		}
 	})
@@ -291,6 +291,19 @@ func TestLooksAreNotDear(t *testing.T) {
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// TestStopCounts holds that a pod which lives shorter than drops are counted is heard of.
+func TestStopCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		if err := b.watch(t)(); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.records) != 1 || b.records[0].Drops == nil || b.records[0].Drops.Packets != 3 {
+			t.Errorf("reported %+v, want what was dropped", b.records)
 		}
 	})
 }

@@ -18,6 +18,7 @@ func spare() map[string]string {
 	return map[string]string{
 		"the short way":          "speed: the chains behind accept the same packets",
 		"told at a bounded rate": "the log",
+		"no alarm":               "the log: the rules behind drop the same packets, and tell of them",
 	}
 }
 
