@@ -32,7 +32,7 @@ const (
 	Unguarded  Outcome = "admitted without a firewall"
 	Refused    Outcome = "refused by a rule"
 	Unanswered Outcome = "refused as no webhook answered"
-	Away       Outcome = "no answer of the API server"
+	Away       Outcome = "no answer of the API server, or of one that does not know Tenants yet"
 	Lost       Outcome = "something else"
 )
 
@@ -137,6 +137,10 @@ func outcomeOf(created *corev1.Pod, err error) Outcome {
 		return Admitted
 	case err == nil:
 		return Unguarded
+	// A new API server looks for custom resources every half minute, and refuses by
+	// a policy whose parameters it has not found until then.
+	case strings.Contains(err.Error(), "failed to find resource referenced by paramKind"):
+		return Away
 	case apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "denied request: ")):
 		return Refused
 	case strings.Contains(err.Error(), "failed calling webhook"):
