@@ -12,15 +12,7 @@ import (
 
 // kubeletRestarts: the firewalls of running pods do not need the kubelet.
 func kubeletRestarts(ctx context.Context, s *stage) (_ results.Outcome, _ string, err error) {
-	to, from, err := s.opponents(ctx, nil)
-	if err != nil {
-		return "", "", err
-	}
-	had, err := s.hasRules(ctx, to)
-	if err != nil {
-		return "", "", err
-	}
-	dress, err := s.strip(ctx, from)
+	to, from, had, dress, err := s.exposed(ctx)
 	if err != nil {
 		return "", "", err
 	}

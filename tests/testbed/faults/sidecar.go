@@ -13,21 +13,11 @@ import (
 
 // naiveIsKilled: a firewall that takes old rules away before it sets its own opens the pod at each restart.
 func naiveIsKilled(ctx context.Context, s *stage) (results.Outcome, string, error) {
-	container, err := s.naive(alice)
+	to, from, container, err := s.behindNaive(ctx)
 	if err != nil {
 		return "", "", err
 	}
-	to, from, err := s.opponents(ctx, func(pod *corev1.Pod) error {
-		pod.Spec.Containers = append(pod.Spec.Containers, container)
-		return nil
-	})
-	if err != nil {
-		return "", "", err
-	}
-	if err := s.silent(ctx, to, from); err != nil {
-		return "", "", err
-	}
-	arrived, err := s.during(ctx, to, from, func() error { return killed(ctx, s, to, container.Name) })
+	arrived, err := s.during(ctx, to, from, func() error { return killed(ctx, s, to, container) })
 	return outcome(arrived), fmt.Sprintf("a firewall that flushes before it adds let %d packets through when it was restarted", arrived), err
 }
 
@@ -50,15 +40,7 @@ const harmless = "iptables -w -I OUTPUT -d 192.0.2.1 -j ACCEPT"
 // watched again after that. The attacker has no firewall of its own.
 func sidecarDies(die way) play {
 	return func(ctx context.Context, s *stage) (_ results.Outcome, _ string, err error) {
-		to, from, err := s.opponents(ctx, nil)
-		if err != nil {
-			return "", "", err
-		}
-		had, err := s.hasRules(ctx, to)
-		if err != nil {
-			return "", "", err
-		}
-		dress, err := s.strip(ctx, from)
+		to, from, had, dress, err := s.exposed(ctx)
 		if err != nil {
 			return "", "", err
 		}

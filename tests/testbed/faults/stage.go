@@ -174,3 +174,33 @@ func unprotected(ctx context.Context, s *stage) (results.Outcome, string, error)
 	arrived, err := s.during(ctx, to, from, func() error { return nil })
 	return outcome(arrived), fmt.Sprintf("no firewall: %d packets in 300 ms", arrived), err
 }
+
+// behindNaive starts opponents of whom the victim has a firewall without a guard, the container named, and proves
+// that it holds.
+func (s *stage) behindNaive(ctx context.Context) (to, from *corev1.Pod, name string, err error) {
+	container, err := s.naive(alice)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	to, from, err = s.opponents(ctx, func(pod *corev1.Pod) error {
+		pod.Spec.Containers = append(pod.Spec.Containers, container)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, "", err
+	}
+	return to, from, container.Name, s.silent(ctx, to, from)
+}
+
+// exposed starts opponents of whom the victim has rules, which it returns, and the attacker has none until it is
+// dressed again.
+func (s *stage) exposed(ctx context.Context) (to, from *corev1.Pod, had []string, dress func() error, err error) {
+	if to, from, err = s.opponents(ctx, nil); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if had, err = s.hasRules(ctx, to); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	dress, err = s.strip(ctx, from)
+	return to, from, had, dress, err
+}

@@ -14,18 +14,8 @@ import (
 
 // thesisRulesFlushed: rules that nobody watches are gone for good.
 func thesisRulesFlushed(ctx context.Context, s *stage) (results.Outcome, string, error) {
-	container, err := s.naive(alice)
+	to, from, _, err := s.behindNaive(ctx)
 	if err != nil {
-		return "", "", err
-	}
-	to, from, err := s.opponents(ctx, func(pod *corev1.Pod) error {
-		pod.Spec.Containers = append(pod.Spec.Containers, container)
-		return nil
-	})
-	if err != nil {
-		return "", "", err
-	}
-	if err := s.silent(ctx, to, from); err != nil {
 		return "", "", err
 	}
 	if _, err := s.inNetwork(ctx, to, flushAll()...); err != nil {
@@ -61,15 +51,7 @@ func tampers() []tamper {
 // tampering: whatever the node's root does to a pod's rules, they come back, and forbidden packets are blocked again.
 // People are told: by an Event of the pod, and by a metric that counts each.
 func tampering(ctx context.Context, s *stage) (_ results.Outcome, _ string, err error) {
-	to, from, err := s.opponents(ctx, nil)
-	if err != nil {
-		return "", "", err
-	}
-	had, err := s.hasRules(ctx, to)
-	if err != nil {
-		return "", "", err
-	}
-	dress, err := s.strip(ctx, from)
+	to, from, had, dress, err := s.exposed(ctx)
 	if err != nil {
 		return "", "", err
 	}
