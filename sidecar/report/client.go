@@ -78,16 +78,19 @@ func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
 func (c *Client) Report(_ context.Context, record protocol.Record) { c.buffer.add(record) }
 
 // Run sends what is reported until the context ends, and then what is left, once: a
-// pod may live shorter than its drops gather.
+// pod may live shorter than its drops gather. A report that is under way when the
+// context ends has the farewell's time too: cut off, it would be told twice.
 func (c *Client) Run(ctx context.Context) {
-	report := c.run(ctx)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.farewell)
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(c.farewell, cancel) })()
+
+	report := c.run(ctx, sending)
 	if empty(report) {
 		report = c.buffer.take()
 	}
 	for ; !empty(report); report = c.buffer.take() {
-		if err := c.send(ctx, report); err != nil {
+		if err := c.send(sending, report); err != nil {
 			c.Log.Warn("the last report was not taken", "error", err.Error())
 			return
 		}
@@ -95,7 +98,7 @@ func (c *Client) Run(ctx context.Context) {
 }
 
 // run sends until the context ends and returns the report that was not taken by then.
-func (c *Client) run(ctx context.Context) protocol.Report {
+func (c *Client) run(ctx, sending context.Context) protocol.Report {
 	drops := time.NewTimer(jittered(c.dropsPause))
 	defer drops.Stop()
 	for {
@@ -114,8 +117,8 @@ func (c *Client) run(ctx context.Context) protocol.Report {
 			c.Log.Warn("records were lost before they could be reported", "lost", report.Lost)
 		}
 		for wait := c.pause; ; wait = min(2*wait, c.longestPause) {
-			err := c.send(ctx, report)
-			if err != nil && ctx.Err() == nil {
+			err := c.send(sending, report)
+			if err != nil {
 				c.Log.Warn("report was not taken", "error", err.Error())
 			}
 			done := err == nil || errors.Is(err, errRefused)
