@@ -56,10 +56,14 @@ type TenantSpec struct {
 
 	// addressing says where the addresses that the tenant's pods may talk to
 	// come from.
-	Addressing Addressing `json:"addressing"`
+	//
+	// +optional
+	// +kubebuilder:default={mode: identity}
+	Addressing Addressing `json:"addressing,omitempty"`
 
 	// shared are namespaces, or services as namespace/service, outside the
-	// tenant that it may talk to, both ways.
+	// tenant that it may talk to, both ways. What every tenant shares stands in
+	// the configuration.
 	//
 	// +optional
 	// +listType=set
@@ -67,6 +71,18 @@ type TenantSpec struct {
 	// +kubebuilder:validation:items:MaxLength=127
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	Shared []string `json:"shared,omitempty"`
+
+	// public are Services of the tenant, as namespace/service, whose backends
+	// everyone may reach on the ports that the Service names, and whose
+	// load-balancer and external addresses the other tenants may reach. Counts
+	// in addressing identity.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=127
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Public []string `json:"public,omitempty"`
 
 	// networks are the secondary networks that the tenant's pods may attach to
 	// by annotation, as namespace/name of a NetworkAttachmentDefinition. Without
@@ -158,29 +174,40 @@ type PodSecurity struct {
 }
 
 // Addressing says where a tenant's peer set comes from.
+//
+// +kubebuilder:validation:XValidation:rule="self.mode == 'cidr' ? has(self.cidrs) && size(self.cidrs) > 0 : !has(self.cidrs)",message="cidrs are required with mode cidr, and mean nothing without"
 type Addressing struct {
-	// mode cidr: fixed ranges, as an IPAM that keeps to them gives to the
-	// tenant's pods.
+	// mode identity: the addresses of the pods and Services that exist, by a
+	// stream from the webhook; needs no address plan. mode cidr: fixed ranges,
+	// as an IPAM that keeps to them gives to the tenant's pods.
 	//
-	// +kubebuilder:validation:Enum=cidr
-	Mode AddressingMode `json:"mode"`
+	// +optional
+	// +kubebuilder:default=identity
+	// +kubebuilder:validation:Enum=identity;cidr
+	Mode AddressingMode `json:"mode,omitempty"`
 	// cidrs are the tenant's ranges in canonical form, IPv4 and IPv6. They lie
 	// inside the configuration's cluster.tenantCIDRs and overlap no other
-	// tenant's.
+	// tenant's. With mode cidr only.
 	//
+	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=43
 	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c) && cidr(c) == cidr(c).masked())",message="each must be a CIDR in canonical form, such as 172.16.1.0/24 or fd00:1::/64"
-	CIDRs []string `json:"cidrs"`
+	CIDRs []string `json:"cidrs,omitempty"`
 }
 
 // AddressingMode names a source of the peer set.
 type AddressingMode string
 
-// AddressingCIDR is addressing by fixed ranges.
-const AddressingCIDR AddressingMode = "cidr"
+// The addressings.
+const (
+	// AddressingIdentity is addressing by the pods and Services that exist.
+	AddressingIdentity AddressingMode = "identity"
+	// AddressingCIDR is addressing by fixed ranges.
+	AddressingCIDR AddressingMode = "cidr"
+)
 
 // Action is what is done with traffic of one kind.
 //
@@ -230,7 +257,7 @@ type TenantStatus struct {
 	ProtectedPods int32 `json:"protectedPods"`
 	// conditions: Ready, with the reason Admitting, or false with a reason when
 	// the tenant's pods cannot be admitted (Conflict, InvalidAddressing,
-	// InvalidSpec).
+	// InvalidSpec, UnknownClusterRanges, NoFeed).
 	//
 	// +optional
 	// +listType=map

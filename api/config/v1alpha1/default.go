@@ -1,11 +1,17 @@
 package v1alpha1
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	bulkheadv1alpha1 "github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
+
+// DefaultLease is the lease where the configuration names none.
+const DefaultLease = 15 * time.Second
 
 // SetDefaults fills in what the file leaves out. It changes nothing that is set,
 // but rounds resources up to thousandths as the API server does: the sidecar of
@@ -20,6 +26,11 @@ func SetDefaults(c *BulkheadConfiguration) {
 	setDefault(&c.PodSecurity.AuditVersion, bulkheadv1alpha1.VersionLatest)
 	setDefault(&c.PodSecurity.NamespaceLabels, NamespaceLabelsIgnore)
 	setDefault(&c.WorkloadTemplates, WorkloadTemplatesWarn)
+	setDefault(&c.Identity.Lease, metav1.Duration{Duration: DefaultLease})
+	setDefault(&c.Identity.WhenFeedGone, WhenFeedGoneKeep)
+	if c.Shared == nil { // an empty list shares nothing
+		c.Shared = []string{"kube-system/kube-dns", "default/kubernetes"}
+	}
 	setDefault(&c.Sidecar.ImagePullPolicy, corev1.PullIfNotPresent)
 	defaultResources(&c.Sidecar.Resources)
 }

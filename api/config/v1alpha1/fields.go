@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -52,4 +53,14 @@ func notEmpty(value string) []string {
 		return []string{"must not be empty"}
 	}
 	return nil
+}
+
+// isShared wants the name of a namespace, or namespace/service.
+func isShared(value string) []string {
+	namespace, service, hasService := strings.Cut(value, "/")
+	messages := validation.IsDNS1123Label(namespace)
+	if hasService {
+		messages = append(messages, validation.IsDNS1123Label(service)...)
+	}
+	return messages
 }

@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	bulkheadv1alpha1 "github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -39,6 +41,8 @@ func TestLoadFillsInDefaults(t *testing.T) {
 			NamespaceLabels: NamespaceLabelsIgnore,
 		},
 		WorkloadTemplates: WorkloadTemplatesWarn,
+		Shared:            []string{"kube-system/kube-dns", "default/kubernetes"},
+		Identity:          Identity{Lease: metav1.Duration{Duration: 15 * time.Second}, WhenFeedGone: WhenFeedGoneKeep},
 		Sidecar: Sidecar{
 			Image:           "registry.local/bulkhead/firewall:dev",
 			ImagePullPolicy: corev1.PullIfNotPresent,
@@ -110,12 +114,15 @@ administrators: {groups: [" "], users: [a, a]}
 unassigned: deny
 podSecurity: {enforce: privileged, enforceVersion: "1.30", warn: none, warnVersion: next, audit: all, auditVersion: v2, namespaceLabels: maybe}
 workloadTemplates: deny
+shared: [Kube, a/b/c, a/]
+identity: {lease: 1s, whenFeedGone: open}
 typo: 1
 `, []string{
 			"exempt.namespaces[0]: Invalid", "exempt.namespaces[2]: Duplicate", "exempt.users[0]", "exempt.runtimeClasses[0]",
 			"administrators.groups[0]", "administrators.users[1]: Duplicate", "unassigned: Unsupported",
 			"podSecurity.enforce: Unsupported", "podSecurity.enforceVersion", "podSecurity.warn: Unsupported", "podSecurity.warnVersion",
 			"podSecurity.audit: Unsupported", "podSecurity.auditVersion", "podSecurity.namespaceLabels: Unsupported", "workloadTemplates: Unsupported",
+			"shared[0]: Invalid", "shared[1]: Invalid", "shared[2]: Invalid", "identity.lease: Invalid", "identity.whenFeedGone: Unsupported",
 			`unknown field "typo"`,
 		}},
 		"ranges": {minimal + `
@@ -168,6 +175,8 @@ exempt: {namespaces: [kube-system], users: ["system:serviceaccount:a:b"], runtim
 administrators: {groups: ["system:masters"]}
 unassigned: enforce
 podSecurity: {enforce: restricted}
+shared: []
+identity: {lease: 1m, whenFeedGone: close}
 cluster:
   podCIDRs: [172.16.0.0/12, "fd00:1::/48"]
   serviceCIDRs: [10.96.0.0/16]
@@ -177,7 +186,8 @@ cluster:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.PodSecurity.Enforce != bulkheadv1alpha1.Restricted || config.Unassigned != UnassignedEnforce {
+	if config.PodSecurity.Enforce != bulkheadv1alpha1.Restricted || config.Unassigned != UnassignedEnforce ||
+		len(config.Shared) != 0 || config.Identity.Lease.Duration != time.Minute || config.Identity.WhenFeedGone != WhenFeedGoneClose {
 		t.Errorf("what is set was changed: %+v", config)
 	}
 }

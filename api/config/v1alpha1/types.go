@@ -31,6 +31,12 @@ type BulkheadConfiguration struct {
 	WorkloadTemplates WorkloadTemplates `json:"workloadTemplates,omitempty"`
 	// Cluster holds the cluster's address ranges.
 	Cluster Cluster `json:"cluster,omitempty"`
+	// Shared are namespaces, or services as namespace/service, that every tenant
+	// with addressing identity may talk to, both ways. Default, where it is left
+	// out: kube-system/kube-dns and default/kubernetes.
+	Shared []string `json:"shared,omitempty"`
+	// Identity holds the settings of addressing identity.
+	Identity Identity `json:"identity,omitempty"`
 	// Sidecar describes the injected containers.
 	Sidecar Sidecar `json:"sidecar"`
 }
@@ -95,11 +101,35 @@ const (
 	WorkloadTemplatesEnforce WorkloadTemplates = "enforce"
 )
 
-// Cluster holds the cluster's address ranges as CIDRs in canonical form.
+// Identity holds the settings of addressing identity.
+type Identity struct {
+	// Lease is how long a sidecar believes in its peers without a word from the
+	// webhook. Default: 15s.
+	Lease metav1.Duration `json:"lease,omitempty"`
+	// WhenFeedGone is what becomes of established connections between peers when
+	// the lease is over. Default: keep.
+	WhenFeedGone WhenFeedGone `json:"whenFeedGone,omitempty"`
+}
+
+// WhenFeedGone is what a firewall does when its lease is over.
+type WhenFeedGone string
+
+const (
+	// WhenFeedGoneKeep lets established TCP connections between peers go on;
+	// nobody new is admitted.
+	WhenFeedGoneKeep WhenFeedGone = "keep"
+	// WhenFeedGoneClose drops all traffic to and from peers.
+	WhenFeedGoneClose WhenFeedGone = "close"
+)
+
+// Cluster holds the cluster's address ranges as CIDRs in canonical form. In
+// addressing identity a kind of range that is left out is read from the cluster:
+// Nodes' podCIDRs and addresses, ServiceCIDRs.
 type Cluster struct {
 	PodCIDRs     []string `json:"podCIDRs,omitempty"`
 	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`
-	// NodeCIDRs holds all node addresses; needed as soon as there is a Tenant.
+	// NodeCIDRs holds all node addresses; needed as soon as there is a Tenant
+	// with addressing cidr.
 	NodeCIDRs []string `json:"nodeCIDRs,omitempty"`
 	// TenantCIDRs holds all ranges that tenants with addressing cidr get, now
 	// and later: firewalls drop all of it but their own tenant's ranges.

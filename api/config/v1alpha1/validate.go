@@ -1,9 +1,11 @@
 package v1alpha1
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +36,8 @@ func Validate(c *BulkheadConfiguration) field.ErrorList {
 	errs = append(errs, oneOf(field.NewPath("workloadTemplates"), c.WorkloadTemplates,
 		WorkloadTemplatesIgnore, WorkloadTemplatesWarn, WorkloadTemplatesEnforce)...)
 	errs = append(errs, validateCluster(field.NewPath("cluster"), c.Cluster)...)
+	errs = append(errs, each(field.NewPath("shared"), c.Shared, isShared)...)
+	errs = append(errs, validateIdentity(field.NewPath("identity"), c.Identity)...)
 	errs = append(errs, validateSidecar(field.NewPath("sidecar"), c.Sidecar)...)
 	return errs
 }
@@ -103,6 +107,22 @@ func disjoint(path *field.Path, name string, prefixes []netip.Prefix, otherName 
 					"overlaps "+path.Child(otherName).Index(j).String()+" "+other.String()))
 			}
 		}
+	}
+	return errs
+}
+
+// The bounds of a lease: a shorter one ends at every hiccup of the network, and a
+// longer one keeps a dead webhook's word for too long.
+const (
+	minLease = 3 * time.Second
+	maxLease = 10 * time.Minute
+)
+
+func validateIdentity(path *field.Path, i Identity) field.ErrorList {
+	errs := oneOf(path.Child("whenFeedGone"), i.WhenFeedGone, WhenFeedGoneKeep, WhenFeedGoneClose)
+	if lease := i.Lease.Duration; lease < minLease || lease > maxLease {
+		errs = append(errs, field.Invalid(path.Child("lease"), lease.String(),
+			fmt.Sprintf("must be %s to %s", minLease, maxLease)))
 	}
 	return errs
 }
