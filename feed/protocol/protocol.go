@@ -12,7 +12,22 @@
 //	429  too much, or 503 too busy: Retry-After says when to come again
 //
 // A report whose answer is lost is sent again, so what it tells may be counted
-// twice. All that a report says is the tenant's word, for a tenant can make tokens
+// twice.
+//
+// With addressing identity a sidecar also holds a stream, by which it hears who its
+// peers are. It asks for it by HTTP/1.1:
+//
+//	GET /v1/peers HTTP/1.1
+//	Connection: Upgrade
+//	Upgrade: bulkhead-peers/1
+//	Authorization: Bearer TOKEN
+//
+// The server answers with 101, or as it does a report, and both then send lines of
+// JSON: the sidecar a Hello and Acks (ToServer), the server a Snapshot, Deltas and
+// heartbeats (ToSidecar). Who reads something that is not understood, or not within
+// the bounds, closes the connection and forgets that line.
+//
+// All that a report says is the tenant's word, for a tenant can make tokens
 // for its own pods; whose word it is, is the token's and never the report's.
 package protocol
 
@@ -38,6 +53,8 @@ const (
 	MaxDetail = 512
 	// MaxDuration of a repair: it bounds what one report adds to a histogram.
 	MaxDuration = time.Hour
+	// MaxLapse is the longest time that the stream is said to have been away.
+	MaxLapse = 365 * 24 * time.Hour
 	// MaxCount of packets or bytes in one record: 2⁵³, up to which a float64, as
 	// metrics are, counts every one.
 	MaxCount = 1 << 53
@@ -56,6 +73,7 @@ type Record struct {
 	Tampering *Tampering `json:"tampering,omitempty"`
 	Failure   *Failure   `json:"failure,omitempty"`
 	Drops     *Drops     `json:"drops,omitempty"`
+	Lapse     *Lapse     `json:"lapse,omitempty"`
 }
 
 // Tampering is a change of the firewall by somebody else, found and repaired.
@@ -100,6 +118,14 @@ type Failure struct {
 	Time time.Time `json:"time"`
 	// Detail is for people: the error.
 	Detail string `json:"detail"`
+}
+
+// Lapse says that the stream of peers was away for longer than its lease, and is back.
+// Meanwhile nobody new was let in.
+type Lapse struct {
+	// Time is when the lease ended.
+	Time     time.Time     `json:"time"`
+	Duration time.Duration `json:"durationNanoseconds"`
 }
 
 // Drops are packets that the firewall dropped since the last report.

@@ -30,7 +30,7 @@ func (r Record) validate() error {
 	var err error
 	if t := r.Tampering; t != nil {
 		set++
-		err = errors.Join(validDetail(t.Detail), validDuration("guardedNanoseconds", t.Guarded), validDuration("wholeNanoseconds", t.Whole))
+		err = errors.Join(validDetail(t.Detail), validDuration("guardedNanoseconds", t.Guarded, MaxDuration), validDuration("wholeNanoseconds", t.Whole, MaxDuration))
 	}
 	if f := r.Failure; f != nil {
 		set++
@@ -40,8 +40,12 @@ func (r Record) validate() error {
 		set++
 		err = errors.Join(err, d.validate())
 	}
+	if l := r.Lapse; l != nil {
+		set++
+		err = errors.Join(err, validDuration("durationNanoseconds", l.Duration, MaxLapse))
+	}
 	if set != 1 {
-		return fmt.Errorf("%d of tampering, failure and drops are set, not one", set)
+		return fmt.Errorf("%d of tampering, failure, drops and lapse are set, not one", set)
 	}
 	return err
 }
@@ -65,9 +69,9 @@ func validDetail(detail string) error {
 	return nil
 }
 
-func validDuration(field string, d time.Duration) error {
-	if d < 0 || d > MaxDuration {
-		return fmt.Errorf("%s: not between 0 and %s", field, MaxDuration)
+func validDuration(field string, d, longest time.Duration) error {
+	if d < 0 || d > longest {
+		return fmt.Errorf("%s: not between 0 and %s", field, longest)
 	}
 	return nil
 }
