@@ -21,6 +21,7 @@ type Engine struct {
 	rules      []Rule
 	selections *selections
 	shape      *shape
+	pod        *place // what is canonical in it
 	query      opa.PreparedEvalQuery
 }
 
@@ -69,7 +70,7 @@ func newEngine(ctx context.Context, files fs.FS, sources map[string]string) (*En
 		return nil, fmt.Errorf("prepare query: %w", err)
 	}
 	shape.prune(inputRefs(compiler))
-	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, query: query}, nil
+	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, pod: podPlaces(), query: query}, nil
 }
 
 // Rules returns all rules, sorted by id.

@@ -8,7 +8,7 @@ import (
 )
 
 // FuzzEvaluate holds that no object makes the engine panic, that an error comes alone,
-// that the answer is always the same, and that a privileged container is never let
+// that the answer is always the same, for the canonical form too, and that a privileged container is never let
 // pass.
 func FuzzEvaluate(f *testing.F) {
 	f.Add([]byte(readPod(f)))
@@ -30,6 +30,12 @@ func FuzzEvaluate(f *testing.F) {
 		again, errAgain := engine.Evaluate(t.Context(), in)
 		if (err == nil) != (errAgain == nil) || !reflect.DeepEqual(result, again) {
 			t.Errorf("first %v, %v, then %v, %v", result, err, again, errAgain)
+		}
+		if json.Valid(object) {
+			canonical, errCanonical := engine.Evaluate(t.Context(), engine.Canonical(in))
+			if (err == nil) != (errCanonical == nil) || !reflect.DeepEqual(result, canonical) {
+				t.Errorf("%v, %v, but of the canonical form %v, %v", result, err, canonical, errCanonical)
+			}
 		}
 		if err == nil && len(result.Violations) == 0 && privileged(object) {
 			t.Errorf("let pass: %s", object)

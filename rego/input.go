@@ -81,7 +81,8 @@ type Sidecar struct {
 type Tenant struct {
 	Name       string
 	Namespaces []string
-	// CIDRs are the addresses of its pods.
+	// CIDRs are the addresses of its pods; with addressing identity, those of the
+	// object's addresses that its pods hold.
 	CIDRs []string
 	// External says that its pods may reach addresses outside the cluster.
 	External bool
@@ -95,6 +96,7 @@ type Cluster struct {
 	PodCIDRs     []string
 	ServiceCIDRs []string
 	NodeCIDRs    []string
-	// TenantCIDRs are those that all tenants' ranges lie in.
+	// TenantCIDRs are those that all tenants' ranges lie in, and those of the object's
+	// addresses that lead to another tenant from outside the cluster.
 	TenantCIDRs []string
 }

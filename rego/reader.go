@@ -175,6 +175,23 @@ func (r *reader) member(path ...string) *reader {
 	return &at
 }
 
+// members is the number of an object's members; of another value 0.
+func (r *reader) members() int {
+	if r.next() != '{' {
+		return 0
+	}
+	count := 0
+	each := *r
+	for first := true; each.more(first); first = false {
+		each.quoted()
+		each.next()
+		each.pos++ // the colon
+		each.skip()
+		count++
+	}
+	return count
+}
+
 // elements returns readers of an array's elements, at most that many; of another value
 // none. A nil reader has none.
 func (r *reader) elements(most int) []*reader {

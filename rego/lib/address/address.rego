@@ -28,7 +28,7 @@ own(text) if {
 # METADATA
 # description: The address is neither the cluster's nor a cloud's metadata service.
 outside(text) if {
-	count(input.cluster.tenantCIDRs) > 0
+	_known
 	valid(text)
 	not _inside(text)
 	not _special(text)
@@ -49,6 +49,16 @@ whose(text) := "which is no IP address" if {
 valid(text) if {
 	some bits in ["/32", "/128"]
 	net.cidr_is_valid(concat("", [text, bits]))
+}
+
+# The ranges of all tenants, or of all pods, Services and nodes, among which tenants
+# with addressing identity are found.
+_known if count(input.cluster.tenantCIDRs) > 0
+
+_known if {
+	every ranges in ["podCIDRs", "serviceCIDRs", "nodeCIDRs"] {
+		count(input.cluster[ranges]) > 0
+	}
 }
 
 _inside(text) if {

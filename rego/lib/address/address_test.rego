@@ -55,6 +55,27 @@ test_ranges_unknown if {
 	}
 }
 
+# Tenants with addressing identity have no ranges of their own: the tenant's are those of
+# the object's addresses that its pods hold.
+test_identity if {
+	identity := json.patch(fixtures.service({}), [
+		{"op": "replace", "path": "/tenant/cidrs", "value": ["10.244.1.7/32"]},
+		{"op": "replace", "path": "/cluster/tenantCIDRs", "value": []},
+	])
+	every text in array.concat(outside, ["10.244.1.7"]) {
+		address.safe(text) with input as identity
+	}
+	every text in array.flatten(["10.244.1.8", "10.96.0.1", "192.168.0.10", special, nonsense]) {
+		not address.safe(text) with input as identity
+	}
+	every ranges in ["podCIDRs", "serviceCIDRs", "nodeCIDRs"] {
+		unknown := json.patch(identity, [{"op": "replace", "path": sprintf("/cluster/%s", [ranges]), "value": []}])
+		every text in outside {
+			not address.safe(text) with input as unknown
+		}
+	}
+}
+
 test_without_tenant if {
 	every text in array.concat(own, outside) {
 		not address.safe(text) with input as object.remove(fixtures.service({}), ["tenant"])

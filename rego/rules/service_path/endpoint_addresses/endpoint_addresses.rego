@@ -23,8 +23,9 @@
 #   - subsets[*].notReadyAddresses[*].ip
 #   - endpoints[*].addresses[*]
 #
-#   Allowed values: IP addresses in the tenant's addressing.cidrs; IP addresses outside the
-#   cluster if its egress.external is allow
+#   Allowed values: IP addresses in the tenant's addressing.cidrs, or with addressing
+#   identity those that its live pods hold; if its egress.external is allow, IP addresses
+#   outside the cluster that are no load balancer's of another tenant
 #
 #   Restricted fields:
 #   - subsets[*].ports[*].port

@@ -1,0 +1,210 @@
+package rego
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+)
+
+// The ServiceAccount plugin gives the volume of a pod's token a name of its own in
+// each pod: the prefix and five letters
+// (plugin/pkg/admission/serviceaccount/admission.go; k8s.io/apiserver/pkg/storage/names).
+const (
+	tokenPrefix    = "kube-api-access-"
+	tokenLetters   = "bcdfghjklmnpqrstvwxz2456789"
+	canonicalToken = tokenPrefix + "xxxxx"
+)
+
+// Canonical returns the input as it is for every pod that a controller makes of one
+// template: what differs between these pods, and no rule reads, has one value in all.
+// Evaluate answers the same for both, but for custom rules that look into the name of
+// the token's volume: it is a usual one, and always the same.
+//
+// Values keep their types and members their names, so that the canonical pod decodes
+// as the original does, errors included. Only pods that are created have a form other
+// than their own, and only while no rule reads `input.whole`. Object must be valid
+// JSON.
+func (e *Engine) Canonical(in Input) Input {
+	request := e.shape.at("request")
+	if request.at("name") == nil {
+		in.Request.Name = ""
+	}
+	if request.at("user").at("name") == nil {
+		in.Request.User.Name = ""
+	}
+	if request.at("user").at("groups") == nil {
+		in.Request.User.Groups = nil
+	}
+	if documentOf(in.Request) == "object" && in.Request.Operation == Create && e.shape.at("whole") == nil {
+		in.Object = e.pod.canonical(in.Object)
+	}
+	return in
+}
+
+// canonical is a pod with the changes that the place of a whole one says. The token's
+// volume is renamed only where every name that it could be mixed up with is plainly
+// another.
+func (p *place) canonical(pod json.RawMessage) json.RawMessage {
+	token := tokenVolume(&reader{data: pod})
+	if bytes.Contains(pod, []byte(canonicalToken)) {
+		token = nil
+	}
+	c := canonical{reader: reader{data: pod}, token: token, out: make([]byte, 0, len(pod))}
+	if c.value(p); c.escaped {
+		c = canonical{reader: reader{data: pod}, out: c.out[:0]}
+		c.value(p)
+	}
+	return append(c.out, pod[c.copied:]...)
+}
+
+// tokenVolume returns the name of the volume of the pod's token, as it is written; nil
+// if there is none that is the plugin's beyond doubt.
+func tokenVolume(pod *reader) []byte {
+	var token []byte
+	var names [][]byte
+	for _, volume := range pod.member("spec", "volumes").elements(math.MaxInt) {
+		name := volume.member("name")
+		if name == nil || name.next() != '"' {
+			continue
+		}
+		text, plain := name.quoted()
+		names = append(names, text)
+		if token == nil && plain && isTokenName(text) && volume.members() == 2 && volume.member("projected") != nil {
+			token = text
+		}
+	}
+	same := 0
+	for _, name := range names {
+		if bytes.Equal(name, token) {
+			same++
+		}
+	}
+	if same != 1 {
+		return nil
+	}
+	return token
+}
+
+// isTokenName looks at a name in its quotes.
+func isTokenName(quoted []byte) bool {
+	letters, ok := strings.CutPrefix(string(quoted[1:len(quoted)-1]), tokenPrefix)
+	return ok && len(letters) == 5 && strings.Trim(letters, tokenLetters) == ""
+}
+
+// place says what becomes of a value, and of those inside it. A nil place keeps it all.
+type place struct {
+	// empty: a text, an object or an array is left empty.
+	empty bool
+	// emptyText: a text is.
+	emptyText bool
+	// volume: a text is the name of a volume.
+	volume bool
+
+	members  map[string]*place
+	others   *place // members that are not named
+	elements *place
+}
+
+// podPlaces are the places in a pod that no rule reads (see schema/input.json) and
+// that differ between the pods of one workload.
+func podPlaces() *place {
+	object := func(members map[string]*place) *place { return &place{members: members} }
+	list := func(elements *place) *place { return &place{elements: elements} }
+	text, volume := &place{emptyText: true}, &place{volume: true}
+	containers := list(object(map[string]*place{"volumeMounts": list(object(map[string]*place{"name": volume}))}))
+	return object(map[string]*place{
+		"metadata": {members: map[string]*place{"annotations": nil}, others: &place{empty: true}},
+		"spec": object(map[string]*place{
+			"containers":          containers,
+			"ephemeralContainers": containers,
+			"initContainers":      containers,
+			"hostname":            text, // of a StatefulSet's pod
+			"affinity": object(map[string]*place{ // of a DaemonSet's pod
+				"nodeAffinity": object(map[string]*place{
+					"requiredDuringSchedulingIgnoredDuringExecution": object(map[string]*place{
+						"nodeSelectorTerms": list(object(map[string]*place{
+							"matchFields": list(object(map[string]*place{"values": list(text)})),
+						})),
+					}),
+				}),
+			}),
+			"volumes": list(object(map[string]*place{
+				"name":                  volume,
+				"persistentVolumeClaim": object(map[string]*place{"claimName": text}), // of a StatefulSet's pod
+			})),
+		}),
+	})
+}
+
+// canonical copies a pod with changes.
+type canonical struct {
+	reader
+	token   []byte // name of the token's volume, in quotes; nil: it is not renamed
+	escaped bool   // a volume's name is written with a backslash
+	out     []byte
+	copied  int // how far the pod is in out
+}
+
+// value passes over a value and changes what the place says.
+func (c *canonical) value(at *place) {
+	first := c.next()
+	switch {
+	case at == nil:
+		c.skip()
+	case first == '{' && at.members != nil:
+		for first := true; c.more(first); first = false {
+			name, plain := c.quoted()
+			c.next()
+			c.pos++ // the colon
+			c.value(at.member(name, plain))
+		}
+	case first == '[' && at.elements != nil:
+		for first := true; c.more(first); first = false {
+			c.value(at.elements)
+		}
+	case first == '"' && at.volume:
+		c.name()
+	case first == '"' && (at.empty || at.emptyText):
+		c.replace(`""`)
+	case first == '{' && at.empty:
+		c.replace(`{}`)
+	case first == '[' && at.empty:
+		c.replace(`[]`)
+	default:
+		c.skip()
+	}
+}
+
+// member is the place of a member by its name as it is written. What is not written
+// plainly is kept.
+func (p *place) member(quoted []byte, plain bool) *place {
+	if !plain {
+		return nil
+	}
+	if at, named := p.members[string(quoted[1:len(quoted)-1])]; named {
+		return at
+	}
+	return p.others
+}
+
+func (c *canonical) name() {
+	start := c.pos
+	name, plain := c.quoted()
+	c.escaped = c.escaped || !plain && c.token != nil
+	if c.token != nil && bytes.Equal(name, c.token) {
+		c.write(start, `"`+canonicalToken+`"`)
+	}
+}
+
+func (c *canonical) replace(value string) {
+	start := c.pos
+	c.skip()
+	c.write(start, value)
+}
+
+// write writes the value in the place of what was read from start on.
+func (c *canonical) write(start int, value string) {
+	c.out = append(append(c.out, c.data[c.copied:start]...), value...)
+	c.copied = c.pos
+}
