@@ -1,10 +1,12 @@
 package rego
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -92,9 +94,13 @@ func (d *document) addSidecar(sidecar *Sidecar, pod, old *reader) {
 		return
 	}
 	var fields, volumeFields [][2]*ast.Term
+	var knownContainers, knownVolumes []known
 	add := func(when string, containers, volumes []*reader) {
-		fields = append(fields, field(when, d.list(containers, "sidecar", when)))
-		volumeFields = append(volumeFields, field(when, d.list(volumes, "sidecar", "volumes", when)))
+		var containerTerms, volumeTerms *ast.Term
+		containerTerms, knownContainers = d.list(knownContainers, containers, "sidecar", when)
+		volumeTerms, knownVolumes = d.list(knownVolumes, volumes, "sidecar", "volumes", when)
+		fields = append(fields, field(when, containerTerms))
+		volumeFields = append(volumeFields, field(when, volumeTerms))
 	}
 	add("expected", containers, volumes)
 	add("found", firstTwo(pod), sidecarVolumes(pod))
@@ -104,21 +110,35 @@ func (d *document) addSidecar(sidecar *Sidecar, pod, old *reader) {
 	d.fields = append(d.fields, field("sidecar", ast.ObjectTerm(append(fields, field("volumes", ast.ObjectTerm(volumeFields...)))...)))
 }
 
-// list reads the elements of the array at a path of the shape.
-func (d *document) list(values []*reader, path ...string) *ast.Term {
+// known is a value that is a term already, of the same shape.
+type known struct {
+	data []byte
+	term *ast.Term
+}
+
+// list reads the elements of the array at a path of the shape. What is known already,
+// byte by byte, as the genuine sidecar is most times, is not read again; list returns
+// what is known after it.
+func (d *document) list(before []known, values []*reader, path ...string) (*ast.Term, []known) {
 	at := d.shape
 	for _, name := range path {
 		at = at.properties[name].shape
 	}
 	terms := make([]*ast.Term, len(values))
 	for i, value := range values {
+		data := value.raw()
+		if same := slices.IndexFunc(before, func(k known) bool { return bytes.Equal(k.data, data) }); same >= 0 {
+			terms[i] = before[same].term
+			continue
+		}
 		var err error
 		if terms[i], err = at.items.term(value); err != nil {
 			d.errs = append(d.errs, fmt.Errorf("%s[%d]%w", strings.Join(path, "."), i, err))
-			return nil
+			return nil, before
 		}
+		before = append(before, known{data, terms[i]})
 	}
-	return ast.ArrayTerm(terms...)
+	return ast.ArrayTerm(terms...), before
 }
 
 // add adds a field of the shape.

@@ -124,6 +124,15 @@ func (r *reader) skip() {
 	}
 }
 
+// raw is the value as it is written.
+func (r *reader) raw() []byte {
+	after := *r
+	after.next()
+	start := after.pos
+	after.skip()
+	return after.data[start:after.pos]
+}
+
 // more goes on to an object's next member or an array's next element, and tells whether
 // there is one. The first call enters, and comes back from, the value.
 func (r *reader) more(first bool) bool {
