@@ -32,8 +32,9 @@ const (
 	FirewallContainer = "bulkhead-firewall"
 )
 
-// TokenVolume is the name of the volume with the token by which FirewallContainer,
-// and no other container, tells the feed whose it is.
+// TokenVolume is the name of the volume with the token by which FirewallContainer, and
+// InitContainer if the addressing is Identity, but no other container, tells the feed
+// whose it is.
 const TokenVolume = "bulkhead-token"
 
 // Config is what a sidecar needs to know.
@@ -42,13 +43,16 @@ type Config struct {
 	Version string `json:"version"`
 	// Tenant is the tenant's name, for logs.
 	Tenant string `json:"tenant"`
+	// Addressing is Identity, or CIDR, for which the field is left out.
+	Addressing Addressing `json:"addressing,omitempty"`
 	// Peers are the addresses that the pod may talk to though they lie in
-	// Denied: its own tenant's ranges.
-	Peers []netip.Prefix `json:"peers"`
+	// Denied: its own tenant's ranges. With Identity there are neither Peers nor
+	// Denied, Nodes or System: the feed tells them, and what it told last.
+	Peers []netip.Prefix `json:"peers,omitempty"`
 	// Denied are the ranges of all tenants.
-	Denied []netip.Prefix `json:"denied"`
+	Denied []netip.Prefix `json:"denied,omitempty"`
 	// Nodes are the node addresses. Nodes may open connections to Probes only.
-	Nodes []netip.Prefix `json:"nodes"`
+	Nodes []netip.Prefix `json:"nodes,omitempty"`
 	// System are the cluster's pod and Service ranges: what of them is not in
 	// Denied stays reachable even when Egress.External is Deny.
 	System []netip.Prefix `json:"system,omitempty"`
@@ -57,8 +61,35 @@ type Config struct {
 	// Probes are the ports that the kubelet may connect to, sorted, each once.
 	Probes []Port `json:"probes,omitempty"`
 	// Feed is the webhook's side, to which the sidecar reports; nil: it does not.
+	// With Identity there must be one: it tells the peers.
 	Feed *Feed `json:"feed,omitempty"`
+	// WhenFeedGone says what becomes of peers when the feed has been gone for
+	// longer than a lease; for Identity only.
+	WhenFeedGone WhenFeedGone `json:"whenFeedGone,omitempty"`
 }
+
+// Addressing is where the peers come from.
+type Addressing string
+
+// The ways of addressing.
+const (
+	// CIDR: fixed ranges, which the configuration holds.
+	CIDR Addressing = ""
+	// Identity: live, from the pods that exist, by the feed.
+	Identity Addressing = "identity"
+)
+
+// WhenFeedGone is Keep or Close.
+type WhenFeedGone string
+
+// What becomes of peers without the feed.
+const (
+	// Keep lets live what is established, and Services; no new connection between
+	// pods.
+	Keep WhenFeedGone = "keep"
+	// Close ends all traffic with peers.
+	Close WhenFeedGone = "close"
+)
 
 // Feed says where the feed's server is and how to know it.
 type Feed struct {
@@ -138,30 +169,7 @@ func (c *Config) Validate() error {
 	if c.Tenant == "" {
 		report("tenant", "missing")
 	}
-	for _, list := range []struct {
-		field    string
-		prefixes []netip.Prefix
-		required bool
-	}{
-		{"peers", c.Peers, true},
-		{"denied", c.Denied, true},
-		{"nodes", c.Nodes, true},
-		{"system", c.System, false},
-	} {
-		if list.required && len(list.prefixes) == 0 {
-			report(list.field, "empty")
-		}
-		for i, prefix := range list.prefixes {
-			if !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
-				report(fmt.Sprintf("%s[%d]", list.field, i), "%q is not a CIDR in canonical form", prefix)
-			}
-			if list.field == "peers" && prefix.IsValid() && prefix.Bits() == 0 {
-				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds every address, nothing would be denied", prefix)
-			} else if list.field == "peers" && slices.ContainsFunc(special(), prefix.Overlaps) {
-				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds loopback, link-local or multicast addresses, which are nobody's", prefix)
-			}
-		}
-	}
+	c.validateAddressing(report)
 	for _, action := range []struct {
 		field string
 		value Action
@@ -194,6 +202,55 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("%s", strings.Join(problems, "; "))
 	}
 	return nil
+}
+
+// validateAddressing holds each way of addressing to its own fields.
+func (c *Config) validateAddressing(report func(field, format string, args ...any)) {
+	switch c.Addressing {
+	case CIDR:
+		if c.WhenFeedGone != "" {
+			report("whenFeedGone", "for addressing %q only", Identity)
+		}
+	case Identity:
+		if c.Feed == nil {
+			report("feed", "missing: it tells the peers")
+		}
+		if c.WhenFeedGone != Keep && c.WhenFeedGone != Close {
+			report("whenFeedGone", "%q is neither %q nor %q", c.WhenFeedGone, Keep, Close)
+		}
+	default:
+		report("addressing", "%q is unknown", c.Addressing)
+	}
+	for _, list := range []struct {
+		field    string
+		prefixes []netip.Prefix
+		required bool
+	}{
+		{"peers", c.Peers, true},
+		{"denied", c.Denied, true},
+		{"nodes", c.Nodes, true},
+		{"system", c.System, false},
+	} {
+		if c.Addressing == Identity {
+			if len(list.prefixes) > 0 {
+				report(list.field, "is the feed's to tell")
+			}
+			continue
+		}
+		if list.required && len(list.prefixes) == 0 {
+			report(list.field, "empty")
+		}
+		for i, prefix := range list.prefixes {
+			if !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
+				report(fmt.Sprintf("%s[%d]", list.field, i), "%q is not a CIDR in canonical form", prefix)
+			}
+			if list.field == "peers" && prefix.IsValid() && prefix.Bits() == 0 {
+				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds every address, nothing would be denied", prefix)
+			} else if list.field == "peers" && slices.ContainsFunc(special(), prefix.Overlaps) {
+				report(fmt.Sprintf("%s[%d]", list.field, i), "%q holds loopback, link-local or multicast addresses, which are nobody's", prefix)
+			}
+		}
+	}
 }
 
 // special are addresses that mean something else for each host, or more than one

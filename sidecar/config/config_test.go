@@ -69,6 +69,56 @@ func TestFeed(t *testing.T) {
 	}
 }
 
+func identity() *Config {
+	return &Config{
+		Version:      Version,
+		Tenant:       "alice",
+		Addressing:   Identity,
+		Egress:       Egress{Metadata: Deny, Nodes: Deny, External: Allow},
+		Feed:         &Feed{Address: netip.MustParseAddrPort("10.96.0.9:443"), ServerName: "feed.system.svc", CA: certificate},
+		WhenFeedGone: Keep,
+	}
+}
+
+// TestIdentity holds that such a configuration has no address but the feed's.
+func TestIdentity(t *testing.T) {
+	text, err := identity().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"version":"v1alpha1","tenant":"alice","addressing":"identity","egress":{"metadata":"deny","nodes":"deny","external":"allow"},` +
+		`"feed":{"address":"10.96.0.9:443","serverName":"feed.system.svc","ca":"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"},"whenFeedGone":"keep"}`
+	if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("encoded (-want +got):\n%s", diff)
+	}
+	if _, err := Parse([]byte(text)); err != nil {
+		t.Error(err)
+	}
+	cases := map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"no feed":             {func(c *Config) { c.Feed = nil }, "feed: missing"},
+		"nothing for the end": {func(c *Config) { c.WhenFeedGone = "" }, "whenFeedGone: "},
+		"open without a feed": {func(c *Config) { c.WhenFeedGone = "open" }, "whenFeedGone: "},
+		"peers":               {func(c *Config) { c.Peers = valid().Peers }, "peers: is the feed's"},
+		"denied":              {func(c *Config) { c.Denied = valid().Denied }, "denied: is the feed's"},
+		"nodes":               {func(c *Config) { c.Nodes = valid().Nodes }, "nodes: is the feed's"},
+		"system":              {func(c *Config) { c.System = valid().Nodes }, "system: is the feed's"},
+		"unknown addressing":  {func(c *Config) { c.Addressing = "cidr" }, `addressing: "cidr" is unknown`},
+		"CIDR and an end":     {func(c *Config) { *c = *valid(); c.WhenFeedGone = Keep }, "whenFeedGone: for addressing"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			c := identity()
+			test.change(c)
+			if _, err := c.Encode(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	complete := valid()
 	complete.Feed = &Feed{Address: netip.MustParseAddrPort("10.96.0.9:443"), ServerName: "feed.system.svc", CA: certificate}
