@@ -6,6 +6,7 @@
 // Ensure looks at the tables and compares them with the plan. If they are equal it
 // touches nothing. Otherwise the state is in doubt, and it goes:
 //
+//	shut     every packet blocked, for as long as the guard takes
 //	guard    everything of both families is dropped, in one transaction
 //	sets     strangers out, missing members in; or filled beside and exchanged
 //	tables   one iptables-restore --noflush transaction a family
@@ -61,13 +62,15 @@ type Applier struct {
 	// Kernel is nil with legacy iptables: the guard is then a rule in front of
 	// all others, and every look at the rules runs a tool.
 	Kernel Kernel
+	// Shutter is nil where the kernel has none: the guard then comes when it can.
+	Shutter Shutter
 
 	// inForce is what was last proven, nil before and while in doubt.
 	inForce *proof
 	// members are what the sets are known to hold, sorted.
 	members map[string][]netip.Prefix
-	// alerted is when Alert woke the guard, shielded how long that took; 0 if it
-	// did not.
+	// alerted is when Alert woke the guard, shielded how long it was until the pod
+	// was closed; 0 if it did not.
 	alerted  time.Time
 	shielded time.Duration
 	// counted is what Dropped read last, by rule.
@@ -92,7 +95,7 @@ func (d Difference) String() string { return d.Text }
 type Report struct {
 	// Differences are none if nothing was touched.
 	Differences []Difference
-	// Guarded is the time until the guard stood, 0 if none was needed.
+	// Guarded is the time until the pod was closed, 0 if that was not needed.
 	Guarded time.Duration
 	// Whole is the time until everything was as planned.
 	Whole time.Duration
@@ -108,8 +111,8 @@ func (a *Applier) Alert() {
 	if generation, err := a.Kernel.Generation(); err == nil && generation == a.inForce.snapshot.Generation {
 		return // nothing changed, or Bulkhead changed it
 	}
-	if err := a.Kernel.Wake(); err == nil { // or Ensure sets it
-		a.alerted, a.shielded = start, time.Since(start)
+	if closed, err := a.closeBy(a.Kernel.Wake); err == nil { // or Ensure sets it
+		a.alerted, a.shielded = start, closed.Sub(start)
 	}
 }
 
@@ -121,7 +124,10 @@ func (a *Applier) Ensure(ctx context.Context, plan rules.Plan) (Report, error) {
 	defer func() { a.alerted, a.shielded = time.Time{}, 0 }()
 	err := a.ensure(ctx, plan, func(differences ...Difference) {
 		report.Differences = append(report.Differences, differences...)
-	}, func() { report.Guarded = cmp.Or(report.Guarded, time.Since(start)) })
+	}, func(closed time.Time) { report.Guarded = cmp.Or(report.Guarded, closed.Sub(start)) })
+	if err == nil {
+		err = a.unshut()
+	}
 	report.Whole = time.Since(start)
 	return report, err
 }
@@ -132,11 +138,11 @@ func (a *Applier) Audit(ctx context.Context, plan rules.Plan) (Report, error) {
 	return a.Ensure(ctx, plan)
 }
 
-func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Difference), guarded func()) error {
+func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Difference), guarded func(time.Time)) error {
 	shut := func(cause error) error {
 		a.inForce, a.members = nil, nil // who changed the rules may have changed the sets
-		err := a.guard(ctx)
-		guarded()
+		closed, err := a.guard(ctx)
+		guarded(closed)
 		return errors.Join(cause, err)
 	}
 	if err := a.covers(plan); err != nil {
@@ -177,12 +183,18 @@ func (a *Applier) ensure(ctx context.Context, plan rules.Plan, differ func(...Di
 // Guard closes the pod: to be called when there is no plan.
 func (a *Applier) Guard(ctx context.Context) error {
 	a.inForce, a.members = nil, nil
-	return a.guard(ctx)
+	_, err := a.guard(ctx)
+	return err
 }
 
-// guard closes both families, by nftables itself if it can. One family that fails
-// does not keep the other open.
-func (a *Applier) guard(ctx context.Context) error {
+// guard closes both families and says when they were closed.
+func (a *Applier) guard(ctx context.Context) (time.Time, error) {
+	return a.closeBy(func() error { return a.stand(ctx) })
+}
+
+// stand sets the guard, by nftables itself if it can. One family that fails does not
+// keep the other open.
+func (a *Applier) stand(ctx context.Context) error {
 	var errs []error
 	if a.Kernel != nil {
 		err := a.Kernel.Guard()

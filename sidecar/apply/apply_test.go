@@ -25,6 +25,7 @@ type kernel struct {
 	nft     *fakeKernel // nil for legacy
 	v4, v6  *fakeTables
 	sets    *fakeSets
+	shutter *fakeShutter
 	written int
 	failAt  int
 }
@@ -33,7 +34,8 @@ func newKernel(backend Backend) *kernel {
 	k := &kernel{}
 	k.v4, k.v6 = newFakeTables(&k.written, &k.failAt), newFakeTables(&k.written, &k.failAt)
 	k.sets = &fakeSets{sets: map[string]*ipset.Set{}, written: &k.written, failAt: &k.failAt}
-	k.Applier = &Applier{Tables: map[rules.Family]Tables{rules.IPv4: k.v4, rules.IPv6: k.v6}, Sets: k.sets}
+	k.shutter = &fakeShutter{written: &k.written, failAt: &k.failAt}
+	k.Applier = &Applier{Tables: map[rules.Family]Tables{rules.IPv4: k.v4, rules.IPv6: k.v6}, Sets: k.sets, Shutter: k.shutter}
 	if backend == NFTables {
 		k.nft = &fakeKernel{
 			tables:     map[rules.Family]*fakeTables{rules.IPv4: k.v4, rules.IPv6: k.v6},
@@ -52,8 +54,13 @@ func (k *kernel) tampered() {
 	}
 }
 
-// closed says whether the guard stands in both families.
+// closed says whether no packet of either family passes.
 func (k *kernel) closed() bool {
+	return k.shutter.shut || k.guarded()
+}
+
+// guarded says whether the guard stands in both families.
+func (k *kernel) guarded() bool {
 	return k.nft != nil && k.nft.guard == nftables.GuardStanding || k.v4.guarded() && k.v6.guarded()
 }
 

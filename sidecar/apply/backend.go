@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/nfnetlink"
 	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
+	"github.com/bulkhead-dev/bulkhead/sidecar/xfrm"
 )
 
 // Backend is the kernel interface that iptables speaks, as in its tools' names.
@@ -47,6 +48,13 @@ func DetectBackend() (Backend, error) {
 // Open finds the tools for a backend, in both families if the kernel has IPv6.
 func Open(backend Backend, ipv6 bool) (*Applier, error) {
 	applier := &Applier{Tables: map[rules.Family]Tables{}, Sets: &ipset.Sets{}}
+	shutter, err := xfrm.Find()
+	if err != nil {
+		return nil, err
+	}
+	if shutter != nil {
+		applier.Shutter = shutter
+	}
 	if backend == NFTables {
 		applier.Kernel = &nftables.Kernel{}
 	} else if err := ownLock(); err != nil {

@@ -219,6 +219,36 @@ func (k *fakeKernel) filter(number uint8, absent bool) error {
 	return nil
 }
 
+// fakeShutter is shut or not.
+type fakeShutter struct {
+	shut    bool
+	shuts   func() // called when it was shut
+	written *int
+	failAt  *int
+}
+
+func (s *fakeShutter) Shut() error {
+	if err := fail(s.written, s.failAt); err != nil {
+		return err
+	}
+	s.shut = true
+	if s.shuts != nil {
+		s.shuts()
+	}
+	return nil
+}
+
+func (s *fakeShutter) Open() error {
+	if !s.shut {
+		return nil
+	}
+	if err := fail(s.written, s.failAt); err != nil {
+		return err
+	}
+	s.shut = false
+	return nil
+}
+
 // fakeSets are ipsets in memory.
 type fakeSets struct {
 	sets    map[string]*ipset.Set

@@ -5,6 +5,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -32,46 +33,62 @@ func TestFailureLeavesTheGuard(t *testing.T) {
 	for name, prepare := range prepare {
 		t.Run(name, func(t *testing.T) {
 			backends(t, func(t *testing.T, backend Backend) {
-				plan := plan(t)
-				failures := 0
-				for n := 1; ; n++ {
-					k := newKernel(backend)
-					prepare(t, k, plan)
-					k.failAt = k.written + n
-					if _, err := k.Audit(context.Background(), plan); err == nil {
-						break
-					}
-					failures++
-					// Legacy lifts the guards in its last two writes, one family
-					// after the other.
-					lifting := k.nft == nil && k.inOrder(plan)
-					guarding := k.nft == nil && n <= 2 && (k.v4.guarded() || k.v6.guarded())
-					if !k.closed() && !lifting && !guarding {
-						t.Errorf("open after write %d failed", n)
-					}
-					k.failAt = 0
-					if _, err := k.Audit(context.Background(), plan); err != nil {
-						t.Errorf("not repaired after write %d failed: %v", n, err)
-					}
-					k.holds(t, plan)
-				}
-				if failures < 5 {
-					t.Errorf("only %d writes seen", failures)
+				for _, shutter := range []bool{true, false} {
+					t.Run(fmt.Sprintf("shutter %v", shutter), func(t *testing.T) {
+						failEach(t, func() *kernel {
+							k := newKernel(backend)
+							if !shutter {
+								k.Shutter = nil
+							}
+							return k
+						}, prepare)
+					})
 				}
 			})
 		})
 	}
 }
 
+func failEach(t *testing.T, fresh func() *kernel, prepare func(*testing.T, *kernel, rules.Plan)) {
+	plan := plan(t)
+	for n := 1; ; n++ {
+		k := fresh()
+		prepare(t, k, plan)
+		k.failAt = k.written + n
+		_, err := k.Audit(context.Background(), plan)
+		if k.written < k.failAt {
+			if n <= 5 {
+				t.Errorf("only %d writes seen", n-1)
+			}
+			return
+		}
+		// Legacy lifts the guards in its last two writes, one family after the other;
+		// where there is no shutter it sets them so as well.
+		lifting := k.nft == nil && k.inOrder(plan)
+		guarding := k.nft == nil && k.Shutter == nil && n <= 2 && (k.v4.guarded() || k.v6.guarded())
+		switch {
+		case err == nil && (n > 1 || k.Shutter == nil): // the guard does without the shutter
+			t.Errorf("write %d failed unnoticed", n)
+		case err != nil && !k.closed() && !lifting && !guarding:
+			t.Errorf("open after write %d failed", n)
+		}
+		k.failAt = 0
+		if _, err := k.Audit(context.Background(), plan); err != nil {
+			t.Errorf("not repaired after write %d failed: %v", n, err)
+		}
+		k.holds(t, plan)
+	}
+}
+
 // TestGuardFallsBack holds that a kernel which refuses nftables' guard gets the rule.
 func TestGuardFallsBack(t *testing.T) {
 	k := newKernel(NFTables)
-	k.failAt = 1
+	k.failAt = 2 // the shutter is first
 	if err := k.Guard(context.Background()); err == nil {
 		t.Error("no error")
 	}
-	if !k.v4.guarded() || !k.v6.guarded() {
-		t.Error("not guarded")
+	if !k.v4.guarded() || !k.v6.guarded() || !k.shutter.shut {
+		t.Error("not guarded, or opened")
 	}
 	plan := plan(t)
 	if _, err := k.Ensure(context.Background(), plan); err != nil {

@@ -62,8 +62,8 @@ func guardRequests(found Guard) []nfnetlink.Message {
 
 // Wake wakes the guard, or makes it, without a look at whether it is whole: it is for the
 // first moment after a change. Whoever deleted something holds the ruleset, when its
-// socket closes, until no packet can see that any longer; to be in before takes a tenth
-// of a millisecond.
+// socket closes, until no packet can see that any longer: to be in before takes a tenth
+// of a millisecond, to come after it up to twenty.
 func (k *Kernel) Wake() error {
 	err := k.conn.Talk(func(conn *nfnetlink.Conn) error {
 		requests := []nfnetlink.Message{guardIs(0)}

@@ -21,7 +21,23 @@ type attack struct {
 
 func TestThreats(t *testing.T) {
 	needs(t)
-	attacks := map[string]attack{
+	for name, attack := range attacks() {
+		t.Run(name, func(t *testing.T) {
+			t.Run("rules of the victim", func(t *testing.T) {
+				t.Parallel()
+				attack.try(t, attack.byVictim, func(l *lab) { l.alice1.protect(t, alice()) })
+			})
+			t.Run("rules of the attacker", func(t *testing.T) {
+				t.Parallel()
+				attack.try(t, attack.byAttacker, func(l *lab) { l.bob.protect(t, bob()) })
+			})
+		})
+	}
+}
+
+// attacks are all of them.
+func attacks() map[string]attack {
+	return map[string]attack{
 		"P1 to an address outside all ranges": {
 			prepare: func(t testing.TB, l *lab) {
 				l.alice1.sh(t, "ip addr add 192.168.77.1/32 dev eth0")
@@ -141,18 +157,6 @@ func TestThreats(t *testing.T) {
 		"S2 masqueraded by the node":             {prepare: masquerade, reaches: reachesTCP, byVictim: true, byAttacker: true},
 		"S2 NodePort and back (node's address)":  {prepare: nodePort, reaches: hairpin("10.250.0.1"), byVictim: true, byAttacker: true},
 		"S2 NodePort and back (gateway address)": {prepare: nodePort, reaches: hairpin("172.16.2.1"), byVictim: true, byAttacker: true},
-	}
-	for name, attack := range attacks {
-		t.Run(name, func(t *testing.T) {
-			t.Run("rules of the victim", func(t *testing.T) {
-				t.Parallel()
-				attack.try(t, attack.byVictim, func(l *lab) { l.alice1.protect(t, alice()) })
-			})
-			t.Run("rules of the attacker", func(t *testing.T) {
-				t.Parallel()
-				attack.try(t, attack.byAttacker, func(l *lab) { l.bob.protect(t, bob()) })
-			})
-		})
 	}
 }
 

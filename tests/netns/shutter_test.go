@@ -1,0 +1,116 @@
+//go:build linux
+
+package netns
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/xfrm"
+)
+
+// shutter is the pod's.
+func (p *pod) shutter(t testing.TB) (shut, open func()) {
+	t.Helper()
+	var s *xfrm.Shutter
+	p.must(t, func() (err error) {
+		s, err = xfrm.Find()
+		return err
+	})
+	if s == nil {
+		t.Skip("the kernel has no default IPsec policy (CONFIG_XFRM_USER, 5.15)")
+	}
+	return func() { p.must(t, s.Shut) }, func() { p.must(t, s.Open) }
+}
+
+// TestShutterStopsEveryAttack holds that no attack which rules stop passes the shutter,
+// in a pod without any rules, and that all is as before when it is open again.
+func TestShutterStopsEveryAttack(t *testing.T) {
+	needs(t)
+	for name, attack := range attacks() {
+		for side, of := range map[string]struct {
+			stops bool
+			pod   func(*lab) *pod
+		}{
+			"victim":   {attack.byVictim, func(l *lab) *pod { return l.alice1 }},
+			"attacker": {attack.byAttacker, func(l *lab) *pod { return l.bob }},
+		} {
+			if !of.stops {
+				continue
+			}
+			t.Run(name+", shutter of the "+side, func(t *testing.T) {
+				t.Parallel()
+				l := newLab(t)
+				if attack.prepare != nil {
+					attack.prepare(t, l)
+				}
+				shut, open := of.pod(l).shutter(t)
+				if !attack.reaches(t, l, true) {
+					t.Fatal("the attack does not work without the shutter: this test proves nothing")
+				}
+				shut()
+				if attack.reaches(t, l, false) {
+					t.Error("the attack passes the shutter")
+				}
+				open()
+				if !attack.reaches(t, l, true) {
+					t.Error("the shutter is open, and nothing passes")
+				}
+			})
+		}
+	}
+}
+
+// TestShutterStopsFlows holds that connections which stand do not pass either, for which
+// the kernel remembers the route, and go on afterwards.
+func TestShutterStopsFlows(t *testing.T) {
+	needs(t)
+	for name, of := range map[string]func(*pod) netip.Addr{
+		"IPv4": func(p *pod) netip.Addr { return p.ipv4 },
+		"IPv6": func(p *pod) netip.Addr { return p.ipv6 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			for _, p := range []*pod{l.alice1, l.alice2} { // who accepts, who connects
+				shut, open := p.shutter(t)
+				echoes := l.flow(t, l.alice2, l.alice1, of(l.alice1))
+				shut()
+				if echoes(false) {
+					t.Errorf("the connection passes the shutter of %s", p.Name)
+				}
+				open()
+				if !eventually(func() bool { return echoes(true) }) {
+					t.Errorf("the connection did not outlive the shutter of %s", p.Name)
+				}
+			}
+		})
+	}
+}
+
+// TestShutterIsOpenedByTheNextStart: a sidecar may be killed behind the shutter, with
+// the rules whole or not.
+func TestShutterIsOpenedByTheNextStart(t *testing.T) {
+	needs(t)
+	for name, before := range map[string]string{"whole": "true", "flushed": "iptables-nft -P INPUT ACCEPT; iptables-nft -F", "nothing left": "nft flush ruleset"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			l.alice1.protect(t, alice())
+			shut, _ := l.alice1.shutter(t)
+			l.alice1.sh(t, before)
+			if opens := before != "true"; reachesIPv4(t, l, opens) != opens {
+				t.Fatalf("the tampering opens the pod: %v, want %v", !opens, opens)
+			}
+			shut()
+			if reachesIPv4(t, l, false) || udp(t, l.alice2.namespace, l.alice1.namespace, l.alice1.ipv4, false) {
+				t.Error("the pod is open")
+			}
+			l.alice1.protect(t, alice())
+			if reachesIPv4(t, l, false) {
+				t.Error("bob reaches alice1")
+			}
+			l.passes(t)
+		})
+	}
+}
