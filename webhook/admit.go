@@ -41,6 +41,8 @@ type Admission struct {
 	tenants    Tenants
 	namespaces Namespaces
 	engine     Engine
+	identity   tenants.Identity
+	addresses  Addresses
 	sidecars   sidecars
 }
 
@@ -51,6 +53,11 @@ type Parts struct {
 	Engine     Engine
 	// Feed is where sidecars report to; nil: there is none.
 	Feed Feed
+	// Identity says whether tenants with addressing identity can be served; nil: they
+	// cannot, there is no feed.
+	Identity tenants.Identity
+	// Addresses is what the feed knows of them; nil: nothing.
+	Addresses Addresses
 }
 
 // NewAdmission takes a validated configuration.
@@ -59,7 +66,15 @@ func NewAdmission(config *configv1alpha1.BulkheadConfiguration, parts Parts) (*A
 	if err != nil {
 		return nil, err
 	}
-	return &Admission{config, parts.Tenants, parts.Namespaces, parts.Engine, sidecars}, nil
+	return &Admission{
+		config:     config,
+		tenants:    parts.Tenants,
+		namespaces: parts.Namespaces,
+		engine:     parts.Engine,
+		identity:   parts.Identity,
+		addresses:  parts.Addresses,
+		sidecars:   sidecars,
+	}, nil
 }
 
 // terms say how a request of a namespace is treated.
@@ -96,7 +111,7 @@ func (a *Admission) admit(ctx context.Context, request *admissionv1.AdmissionReq
 		d := failed(err)
 		return terms{}, &d
 	}
-	if unready := t.unready(); len(unready) > 0 {
+	if unready := a.unready(t); len(unready) > 0 {
 		d := t.decide(rego.Result{Violations: unready})
 		return terms{}, &d
 	}
@@ -127,13 +142,17 @@ func (a *Admission) termsOf(ctx context.Context, namespace string) (terms, error
 }
 
 // unready is what keeps the tenant's pods from being admitted.
-func (t terms) unready() []rego.Violation {
-	if t.tenant == nil || len(t.tenant.Problems) == 0 {
+func (a *Admission) unready(t terms) []rego.Violation {
+	if t.tenant == nil {
+		return nil
+	}
+	problems := t.tenant.Unready(a.identity)
+	if len(problems) == 0 {
 		return nil
 	}
 	return []rego.Violation{{
 		ID:      "tenant-not-ready",
-		Message: fmt.Sprintf("tenant %s: %s", t.tenant.Name, tenants.Texts(t.tenant.Problems)),
+		Message: fmt.Sprintf("tenant %s: %s", t.tenant.Name, tenants.Texts(problems)),
 		Remedy:  "have an administrator correct the Tenant or the configuration",
 	}}
 }

@@ -135,13 +135,17 @@ func (a *Admission) judgeObject(ctx context.Context, request *admissionv1.Admiss
 	if err != nil {
 		return failed(err)
 	}
-	if unready := t.unready(); len(unready) > 0 {
+	if unready := a.unready(t); len(unready) > 0 {
 		return t.decide(rego.Result{Violations: unready})
 	}
 	if len(object.raw) > maxPod {
 		return t.decide(rego.Result{Violations: []rego.Violation{tooLargeObject(request.Kind.Kind)}})
 	}
-	found, err := a.ask(ctx, a.question(request, t), object.subject(), old.subject())
+	in := a.question(request, t)
+	if err := a.addFacts(&in, t.tenant, request.Resource.Resource, object.subject(), old.subject()); err != nil {
+		return badRequest("%v", err)
+	}
+	found, err := a.ask(ctx, in, object.subject(), old.subject())
 	if err != nil {
 		return failed(err)
 	}

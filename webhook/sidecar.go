@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/rego"
 	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
@@ -20,7 +21,7 @@ import (
 // one in time. An hour is what TokenRequest defaults to.
 const tokenSeconds = 3600
 
-// Feed tells where the sidecars report to. All replicas must say the same, or one
+// Feed tells where the feed is. All replicas must say the same, or one
 // would refuse what another has injected; an error denies.
 type Feed func() (*sidecarconfig.Feed, error)
 
@@ -56,29 +57,33 @@ func newSidecars(config *configv1alpha1.BulkheadConfiguration, feed Feed) (sidec
 }
 
 // sidecar is what a pod must carry: two containers, and where there is a feed the
-// volume with the second one's token.
+// volume with their token.
 type sidecar struct {
 	init, firewall corev1.Container
 	volumes        []corev1.Volume
 }
 
 // expected computes the sidecar of a tenant's pod. It depends on the tenant, the
-// configuration, the feed and the ports of the pod's own probes, and on nothing else.
+// configuration, the feed and the ports of the pod's own probes, and on nothing else:
+// what lives, with addressing identity, the sidecar learns from the feed.
 func (s sidecars) expected(tenant *tenants.Tenant, pod *corev1.Pod) (*sidecar, error) {
 	egress := tenant.Spec.Egress
 	config := sidecarconfig.Config{
 		Version: sidecarconfig.Version,
 		Tenant:  tenant.Name,
-		Peers:   tenant.Peers,
-		Denied:  s.denied,
-		Nodes:   s.nodes,
-		System:  s.system,
 		Egress: sidecarconfig.Egress{
 			Metadata: sidecarconfig.Action(egress.Metadata),
 			Nodes:    sidecarconfig.Action(egress.Nodes),
 			External: sidecarconfig.Action(egress.External),
 		},
 		Probes: probePorts(pod),
+	}
+	identity := tenant.Spec.Addressing.Mode == v1alpha1.AddressingIdentity
+	if identity {
+		config.Addressing = sidecarconfig.Identity
+		config.WhenFeedGone = sidecarconfig.WhenFeedGone(s.config.Identity.WhenFeedGone)
+	} else {
+		config.Peers, config.Denied, config.Nodes, config.System = tenant.Peers, s.denied, s.nodes, s.system
 	}
 	if s.feed != nil {
 		feed, err := s.feed()
@@ -98,9 +103,13 @@ func (s sidecars) expected(tenant *tenants.Tenant, pod *corev1.Pod) (*sidecar, e
 	}
 	if config.Feed != nil {
 		expected.volumes = []corev1.Volume{tokenVolume()}
-		expected.firewall.VolumeMounts = []corev1.VolumeMount{{
+		mounts := []corev1.VolumeMount{{
 			Name: sidecarconfig.TokenVolume, ReadOnly: true, MountPath: path.Dir(protocol.TokenFile),
 		}}
+		expected.firewall.VolumeMounts = mounts
+		if identity { // the first container asks for the peers too
+			expected.init.VolumeMounts = slices.Clone(mounts)
+		}
 	}
 	return expected, nil
 }

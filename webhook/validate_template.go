@@ -63,7 +63,7 @@ func (a *Admission) judgeTemplate(ctx context.Context, request *admissionv1.Admi
 		return failed(err)
 	}
 	t.onlyWarn = a.config.WorkloadTemplates == configv1alpha1.WorkloadTemplatesWarn
-	if unready := t.unready(); len(unready) > 0 {
+	if unready := a.unready(t); len(unready) > 0 {
 		return t.decide(rego.Result{Violations: unready})
 	}
 	found, err := a.askTemplate(ctx, a.question(request, t), object, old, t)

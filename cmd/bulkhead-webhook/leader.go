@@ -45,7 +45,7 @@ func (o *options) startElection(ctx context.Context, config *rest.Config, cluste
 	if err != nil {
 		return fmt.Errorf("prepare lease %s/%s: %w", o.leaseNamespace, leaseName, err)
 	}
-	controller := tenants.NewStatusController(cluster, kube, events)
+	controller := tenants.NewStatusController(cluster, kube, events, nil)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name:            leaseName,
 		Lock:            lock,

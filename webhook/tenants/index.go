@@ -13,10 +13,12 @@ import (
 // default is empty.
 type Tenant struct {
 	*v1alpha1.Tenant
-	// Peers are spec.addressing.cidrs.
+	// Peers are spec.addressing.cidrs; with mode identity there are none.
 	Peers []netip.Prefix
 	// Problems say why pods of this tenant cannot be admitted. Empty: they can.
 	Problems []Problem
+
+	memo *memo // nil outside an index
 }
 
 // Index answers for one state of all Tenants. It is immutable.
@@ -52,7 +54,9 @@ func NewIndex(config *configv1alpha1.BulkheadConfiguration, objects []*v1alpha1.
 // through, and of the configuration.
 func newTenant(config *configv1alpha1.BulkheadConfiguration, object *v1alpha1.Tenant) *Tenant {
 	t := &Tenant{Tenant: object.DeepCopy()}
+	t.memo = &memo{tenant: t}
 	setDefault(&t.Spec.Enforcement, v1alpha1.Enforce)
+	setDefault(&t.Spec.Addressing.Mode, v1alpha1.AddressingIdentity)
 	setDefault(&t.Spec.Egress.Metadata, v1alpha1.Deny)
 	setDefault(&t.Spec.Egress.Nodes, v1alpha1.Deny)
 	setDefault(&t.Spec.Egress.External, v1alpha1.Allow)

@@ -46,6 +46,11 @@ func namespaces(names ...string) func(*v1alpha1.TenantSpec) {
 	return func(s *v1alpha1.TenantSpec) { s.Namespaces = names }
 }
 
+func newIdentityTenant(name string, change ...func(*v1alpha1.TenantSpec)) *v1alpha1.Tenant {
+	none := func(s *v1alpha1.TenantSpec) { s.Addressing = v1alpha1.Addressing{} }
+	return newTestTenant(name, "", append([]func(*v1alpha1.TenantSpec){none}, change...)...)
+}
+
 func TestIndex(t *testing.T) {
 	alice := newTestTenant("alice", "172.16.1.0/24", namespaces("alice", "alice-batch"))
 	before := alice.DeepCopy()
@@ -132,14 +137,16 @@ func TestProblems(t *testing.T) {
 			*s = v1alpha1.TenantSpec{
 				Namespaces:  []string{"A", "b", "b"},
 				Shared:      []string{"x/y/z"},
+				Public:      []string{"c/web", "b"},
 				Enforcement: "never",
 				PodSecurity: v1alpha1.PodSecurity{Enforce: v1alpha1.Privileged, EnforceVersion: "1.0", Warn: "none", WarnVersion: "v2.0", AuditVersion: "v1.01"},
 				Networks:    []string{"x/y/z"},
 				Egress:      v1alpha1.Egress{Metadata: "x", Nodes: "y", External: "z"},
-				Addressing:  v1alpha1.Addressing{Mode: "identity", CIDRs: s.Addressing.CIDRs},
+				Addressing:  v1alpha1.Addressing{Mode: "names", CIDRs: s.Addressing.CIDRs},
 			}
 		})}, map[string][]string{"a": {
 			"InvalidSpec: spec.namespaces[0]", "InvalidSpec: spec.namespaces[2]: Duplicate", "InvalidSpec: spec.shared[0]",
+			"InvalidSpec: spec.public[0]: Invalid value: \"c/web\": is in none of", "InvalidSpec: spec.public[1]",
 			"InvalidSpec: spec.enforcement", "InvalidSpec: spec.podSecurity.enforce",
 			"InvalidSpec: spec.podSecurity.warn", "InvalidSpec: spec.egress.metadata",
 			"InvalidSpec: spec.egress.nodes", "InvalidSpec: spec.egress.external",
@@ -147,6 +154,12 @@ func TestProblems(t *testing.T) {
 			"InvalidSpec: spec.networks[0]", "InvalidAddressing: spec.addressing.mode",
 			"InvalidAddressing: canonical form: 172.16.1.0/24",
 		}}},
+		"identity": {func(c *configv1alpha1.BulkheadConfiguration) { c.Cluster = configv1alpha1.Cluster{} }, []*v1alpha1.Tenant{
+			newIdentityTenant("a", func(s *v1alpha1.TenantSpec) { s.Shared = []string{"b/web"} }), newIdentityTenant("b"),
+		}, nil},
+		"identity with ranges": {nil, []*v1alpha1.Tenant{
+			newTestTenant("a", "172.16.1.0/24", func(s *v1alpha1.TenantSpec) { s.Addressing.Mode = v1alpha1.AddressingIdentity }),
+		}, map[string][]string{"a": {"InvalidAddressing: spec.addressing.cidrs: Forbidden"}}},
 		"no namespaces": {nil, []*v1alpha1.Tenant{newTestTenant("a", "172.16.1.0/24", namespaces())}, map[string][]string{
 			"a": {"InvalidSpec: spec.namespaces: Required"},
 		}},

@@ -50,7 +50,9 @@ func (i *Index) findProblems(config *configv1alpha1.BulkheadConfiguration, all [
 		t.findInvalidValues()
 		i.findNamespaceConflicts(config, t)
 		t.findInvalidAddressing(config)
-		i.findSharedConflicts(t)
+		if t.Spec.Addressing.Mode == v1alpha1.AddressingCIDR {
+			i.findSharedConflicts(t)
+		}
 	}
 	findOverlaps(all)
 }
@@ -79,6 +81,16 @@ func (t *Tenant) findInvalidValues() {
 		}
 		for _, message := range messages {
 			invalid(field.Invalid(spec.Child("shared").Index(n), shared, message))
+		}
+	}
+	for n, public := range t.Spec.Public {
+		path := spec.Child("public").Index(n)
+		namespace, service, _ := strings.Cut(public, "/")
+		for _, message := range append(validation.IsDNS1123Label(namespace), validation.IsDNS1123Label(service)...) {
+			invalid(field.Invalid(path, public, message))
+		}
+		if !slices.Contains(t.Spec.Namespaces, namespace) {
+			invalid(field.Invalid(path, public, "is in none of the tenant's namespaces"))
 		}
 	}
 	security, egress := spec.Child("podSecurity"), spec.Child("egress")
@@ -164,8 +176,16 @@ func (i *Index) findSharedConflicts(t *Tenant) {
 func (t *Tenant) findInvalidAddressing(config *configv1alpha1.BulkheadConfiguration) {
 	path := field.NewPath("spec", "addressing")
 	invalid := func(err *field.Error) { t.report(ReasonInvalidAddressing, err) }
-	if mode := t.Spec.Addressing.Mode; mode != v1alpha1.AddressingCIDR {
-		invalid(field.NotSupported(path.Child("mode"), mode, []v1alpha1.AddressingMode{v1alpha1.AddressingCIDR}))
+	switch mode := t.Spec.Addressing.Mode; mode {
+	case v1alpha1.AddressingCIDR:
+	case v1alpha1.AddressingIdentity:
+		if len(t.Spec.Addressing.CIDRs) > 0 {
+			invalid(field.Forbidden(path.Child("cidrs"), "mean nothing with mode identity"))
+		}
+		return
+	default:
+		invalid(field.NotSupported(path.Child("mode"), mode,
+			[]v1alpha1.AddressingMode{v1alpha1.AddressingIdentity, v1alpha1.AddressingCIDR}))
 	}
 	if len(t.Spec.Addressing.CIDRs) == 0 {
 		invalid(field.Required(path.Child("cidrs"), "at least one"))

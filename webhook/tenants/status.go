@@ -32,14 +32,15 @@ const reasonReady = "Admitting"
 // StatusController keeps the status of all Tenants. One at a time runs in a
 // cluster; what it follows of namespaces and pods it holds only while it runs.
 type StatusController struct {
-	cluster *Cluster
-	kube    kubernetes.Interface
-	events  EventRecorder
+	cluster  *Cluster
+	kube     kubernetes.Interface
+	events   EventRecorder
+	identity Identity
 }
 
 // NewStatusController takes the cluster's Tenants from a running Cluster.
-func NewStatusController(cluster *Cluster, kube kubernetes.Interface, events EventRecorder) *StatusController {
-	return &StatusController{cluster, kube, events}
+func NewStatusController(cluster *Cluster, kube kubernetes.Interface, events EventRecorder, identity Identity) *StatusController {
+	return &StatusController{cluster, kube, events, identity}
 }
 
 // Run writes statuses until the context ends, which is no error.
@@ -48,6 +49,7 @@ func (s *StatusController) Run(ctx context.Context) error {
 	run := &statusRun{
 		cluster:    s.cluster,
 		events:     s.events,
+		identity:   s.identity,
 		began:      time.Now(),
 		namespaces: factory.Core().V1().Namespaces().Informer(),
 		pods:       factory.Core().V1().Pods().Informer(),
@@ -68,6 +70,7 @@ func (s *StatusController) Run(ctx context.Context) error {
 		return nil
 	}
 	go wait.UntilWithContext(ctx, run.work, time.Second)
+	go wait.UntilWithContext(ctx, run.followIdentity, settle)
 	<-ctx.Done()
 	return nil
 }
@@ -116,6 +119,8 @@ func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
 type statusRun struct {
 	cluster          *Cluster
 	events           EventRecorder
+	identity         Identity
+	unserved         string // what identity said last
 	began            time.Time
 	namespaces, pods cache.SharedIndexInformer
 	queue            workqueue.TypedRateLimitingInterface[string]
@@ -139,18 +144,13 @@ func (r *statusRun) follow() (unfollow func(), err error) {
 			DeleteFunc: enqueue,
 		}
 	}
-	enqueueAll := func() {
-		for _, t := range r.cluster.Index().Tenants() {
-			r.queue.AddAfter(t.Name, settle)
-		}
-	}
 	// A change of one Tenant may make or end a conflict with any other.
 	if registration, err = r.cluster.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { enqueueAll() },
-		DeleteFunc: func(any) { enqueueAll() },
+		AddFunc:    func(any) { r.enqueueAll() },
+		DeleteFunc: func(any) { r.enqueueAll() },
 		UpdateFunc: func(old, updated any) {
 			if specChanged(old, updated) {
-				enqueueAll()
+				r.enqueueAll()
 				return
 			}
 			r.queue.AddAfter(updated.(*v1alpha1.Tenant).Name, settle)
@@ -169,6 +169,28 @@ func (r *statusRun) follow() (unfollow func(), err error) {
 		UpdateFunc: func(before, pod any) { r.tellFailures(before.(*corev1.Pod), pod.(*corev1.Pod)) },
 	})
 	return unfollow, err
+}
+
+func (r *statusRun) enqueueAll() {
+	for _, t := range r.cluster.Index().Tenants() {
+		r.queue.AddAfter(t.Name, settle)
+	}
+}
+
+// followIdentity looks whether tenants with addressing identity can be served as
+// before.
+func (r *statusRun) followIdentity(context.Context) {
+	var unserved string
+	if r.identity == nil {
+		return // as it was when the tenants were enqueued first
+	}
+	if problem := r.identity(); problem != nil {
+		unserved = problem.Err.Error()
+	}
+	if unserved != r.unserved {
+		r.unserved = unserved
+		r.enqueueAll()
+	}
 }
 
 func (r *statusRun) enqueueClaimers(object any, namespace func(metav1.Object) string) {
@@ -219,7 +241,7 @@ func (r *statusRun) write(ctx context.Context, name string) error {
 	if err := r.count(t, &updated.Status); err != nil {
 		return err
 	}
-	meta.SetStatusCondition(&updated.Status.Conditions, ready(t))
+	meta.SetStatusCondition(&updated.Status.Conditions, ready(t, t.Unready(r.identity)))
 	if equality.Semantic.DeepEqual(before, &updated.Status) {
 		return nil
 	}
@@ -271,13 +293,13 @@ func protected(pod *corev1.Pod) bool {
 	return built && watched
 }
 
-func ready(t *Tenant) metav1.Condition {
+func ready(t *Tenant, problems []Problem) metav1.Condition {
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: t.Generation,
 		Reason: reasonReady, Message: "pods of this tenant can be admitted",
 	}
-	if len(t.Problems) > 0 {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, t.Problems[0].Reason, messageOf(t.Problems)
+	if len(problems) > 0 {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, problems[0].Reason, messageOf(problems)
 	}
 	return condition
 }

@@ -6,8 +6,8 @@
 #   in any namespace, and no ephemeral container may join the processes of one by
 #   targetContainerName.
 #
-#   In a tenant's pod the volume `bulkhead-token` is for `bulkhead-firewall` alone: it
-#   holds the token that the firewall reports with.
+#   In a tenant's pod the volume `bulkhead-token` is for the firewall's containers alone:
+#   it holds the token that they learn their peers and report with.
 # related_resources:
 #   - description: Ephemeral containers
 #     ref: https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/

@@ -7,8 +7,8 @@
 #   must equal, field by field, what the configuration injects. Nothing else counts: no
 #   label or annotation makes a pod protected or exempt.
 #
-#   The same goes for the volume `bulkhead-token`, which holds the token that
-#   `bulkhead-firewall` reports with: it is the injected one, or there is none where the
+#   The same goes for the volume `bulkhead-token`, which holds the token that they learn
+#   their peers and report with: it is the injected one, or there is none where the
 #   configuration injects none.
 #
 #   Tolerated is only what the API server's ServiceAccount plugin adds when it runs again

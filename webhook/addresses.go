@@ -1,0 +1,109 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+	"github.com/bulkhead-dev/bulkhead/rego"
+	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
+)
+
+// Addresses is what the feed knows of addresses.
+type Addresses interface {
+	// Ranges are the cluster's, as sidecars are told; the zero value: unknown.
+	Ranges() protocol.Cluster
+	// Holder returns the tenant whose live pod has the address; empty: none's.
+	Holder(address netip.Addr) (tenant string)
+	// Denied tells whether another tenant is reached by that address outside the
+	// cluster, a load balancer's for example.
+	Denied(tenant string, address netip.Addr) bool
+}
+
+// addFacts adds to the question, where it is about a Service or its endpoints, what
+// the feed knows: the cluster's ranges, and whose the addresses of the object are.
+// Ranges of a tenant are then those of the object's addresses that it holds, since its
+// pods have no other ranges.
+func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource string, objects ...*subject) error {
+	if a.addresses == nil || !slices.Contains([]string{"services", "endpoints", "endpointslices"}, resource) {
+		return nil
+	}
+	ranges := a.addresses.Ranges()
+	in.Cluster.PodCIDRs = union(in.Cluster.PodCIDRs, ranges.Pods)
+	in.Cluster.ServiceCIDRs = union(in.Cluster.ServiceCIDRs, ranges.Services)
+	in.Cluster.NodeCIDRs = union(in.Cluster.NodeCIDRs, ranges.Nodes)
+	if resource == "services" || tenant == nil {
+		return nil
+	}
+	for _, object := range objects {
+		if object == nil {
+			continue
+		}
+		addresses, err := endpointAddresses(object.raw)
+		if err != nil {
+			return err
+		}
+		var own, others []netip.Prefix
+		for _, address := range addresses {
+			single := netip.PrefixFrom(address, address.BitLen())
+			switch {
+			case a.addresses.Denied(tenant.Name, address):
+				others = append(others, single)
+			case tenant.Spec.Addressing.Mode == v1alpha1.AddressingIdentity && a.addresses.Holder(address) == tenant.Name:
+				own = append(own, single)
+			}
+		}
+		in.Tenant.CIDRs = union(in.Tenant.CIDRs, own)
+		in.Cluster.TenantCIDRs = union(in.Cluster.TenantCIDRs, others)
+	}
+	return nil
+}
+
+// endpointAddresses are those of Endpoints or an EndpointSlice. Text that is no address
+// is the rules' to refuse.
+func endpointAddresses(raw json.RawMessage) ([]netip.Addr, error) {
+	type address struct {
+		IP string `json:"ip"`
+	}
+	var object struct {
+		Subsets []struct {
+			Addresses         []address `json:"addresses"`
+			NotReadyAddresses []address `json:"notReadyAddresses"`
+		} `json:"subsets"`
+		Endpoints []struct {
+			Addresses []string `json:"addresses"`
+		} `json:"endpoints"`
+	}
+	if err := unmarshal(raw, &object); err != nil {
+		return nil, fmt.Errorf("read the addresses of endpoints: %w", err)
+	}
+	var texts []string
+	for _, endpoint := range object.Endpoints {
+		texts = append(texts, endpoint.Addresses...)
+	}
+	for _, subset := range object.Subsets {
+		for _, address := range slices.Concat(subset.Addresses, subset.NotReadyAddresses) {
+			texts = append(texts, address.IP)
+		}
+	}
+	var addresses []netip.Addr
+	for _, text := range texts {
+		if parsed, err := netip.ParseAddr(text); err == nil {
+			addresses = append(addresses, parsed.Unmap())
+		}
+	}
+	return addresses, nil
+}
+
+// union is the sorted set of both. It changes neither.
+func union(texts []string, prefixes []netip.Prefix) []string {
+	all := slices.Clone(texts)
+	for _, prefix := range prefixes {
+		all = append(all, prefix.String())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
