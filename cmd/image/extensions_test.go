@@ -48,7 +48,7 @@ func TestExtensionsAreThoseOfTheRules(t *testing.T) {
 	want := []string{"libxt_standard.so"}
 	matches, targets := regexp.MustCompile(`-m (\S+)`), regexp.MustCompile(`^-[jg] (ACCEPT|DROP|RETURN|NFLOG .*|BULKHEAD-[A-Z0-9-]+)$`)
 	for _, c := range everything() {
-		plan, err := rules.Build(&c, pod)
+		plan, err := rules.Build(&c, pod, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

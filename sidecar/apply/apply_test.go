@@ -84,7 +84,7 @@ func plan(t *testing.T) rules.Plan {
 	}, rules.Pod{
 		Addresses: []netip.Addr{netip.MustParseAddr("172.16.1.7"), netip.MustParseAddr("fd00:1::7")},
 		IPv6:      true,
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,16 +25,18 @@ type Pod struct {
 // is closed but for loopback (P5). It is an error if that leaves an address
 // unused, or if an address belongs to another tenant: the IPAM then does not keep
 // to the tenants' ranges, and nobody could tell the pod's traffic from another's.
-func Build(c *config.Config, pod Pod) (Plan, error) {
+//
+// Live is for addressing by identity only; nil is before the feed has told anything.
+func Build(c *config.Config, pod Pod, live *Live) (Plan, error) {
 	families := []Family{IPv4}
 	if pod.IPv6 {
 		families = append(families, IPv6)
 	}
 	var plan Plan
-	open := false
+	member := false
 	peers := newRanges(c.Peers)
 	for _, family := range families {
-		tables := builder{
+		b := builder{
 			family:    family,
 			config:    c,
 			addresses: family.addresses(pod.Addresses),
@@ -42,18 +44,31 @@ func Build(c *config.Config, pod Pod) (Plan, error) {
 			peers:     peers.of(family),
 			log:       pod.Log,
 		}
-		member, err := tables.member()
-		if err != nil {
-			return Plan{}, err
+		open := false
+		if c.Addressing == config.Identity {
+			if live != nil && b.among(live.Cluster.Pods) {
+				b.live, member = live, true
+			}
+			open = len(global(b.addresses)) > 0
+		} else {
+			var err error
+			if open, err = b.member(); err != nil {
+				return Plan{}, err
+			}
+			member = member || open
 		}
-		open = open || member
-		plan.Tables = append(plan.Tables, tables.table(member))
+		plan.Tables = append(plan.Tables, b.table(open))
 	}
-	if addrs := global(pod.Addresses); !open && len(addrs) > 0 {
-		return Plan{}, fmt.Errorf("no address of the pod %v lies in the ranges of tenant %s %v: the cluster's IPAM does not keep to them",
-			addrs, c.Tenant, c.Peers)
+	addrs := global(pod.Addresses)
+	switch {
+	case member || len(addrs) == 0 || c.Addressing == config.Identity && live == nil:
+		return plan, nil
+	case c.Addressing == config.Identity:
+		return Plan{}, fmt.Errorf("no address of the pod %v lies in the cluster's pod ranges %v: are they configured wrongly (cluster.podCIDRs)?",
+			addrs, live.Cluster.Pods)
 	}
-	return plan, nil
+	return Plan{}, fmt.Errorf("no address of the pod %v lies in the ranges of tenant %s %v: the cluster's IPAM does not keep to them",
+		addrs, c.Tenant, c.Peers)
 }
 
 // builder holds what concerns one family.
@@ -62,7 +77,8 @@ type builder struct {
 	config    *config.Config
 	addresses []netip.Addr
 	gateways  []netip.Addr
-	peers     ranges
+	peers     ranges // those of the configuration
+	live      *Live  // nil, if the pod takes no part in this family or nothing is known
 	log       bool
 }
 
@@ -87,13 +103,16 @@ func (b builder) member() (bool, error) {
 func (b builder) table(open bool) Table {
 	table := Table{
 		Family: b.family,
-		Peers:  Set{Name: b.setName(), Family: b.family, Members: b.peers},
+		Peers:  b.set(peersSet, b.peers, nil),
 		Hooks: []Hook{
 			{"INPUT", []Rule{{Target: "-g " + input, Intent: "L7: every packet in, before any other rule"}}},
 			{"OUTPUT", []Rule{{Target: "-g " + output, Intent: "L7: every packet out, before any other rule"}}},
 			{"FORWARD", []Rule{{Target: "-g " + forward, Intent: "L7 P12: every packet through, before any other rule"}}},
 		},
 		Chains: b.closed(),
+	}
+	if b.config.Addressing == config.Identity {
+		table.Peers, table.Others = b.liveSets()
 	}
 	if open {
 		table.Chains = b.open()
@@ -104,7 +123,21 @@ func (b builder) table(open bool) Table {
 	return table
 }
 
-func (b builder) setName() string { return fmt.Sprintf("bulkhead-peers-%d", int(b.family)) }
+// peersSet is the name of the set of peers, without the family.
+const peersSet = "peers"
+
+func (b builder) set(name string, members, exceptions []netip.Prefix) Set {
+	return Set{Name: b.setName(name), Family: b.family, Members: members, Exceptions: exceptions}
+}
+
+func (b builder) setName(name string) string {
+	return fmt.Sprintf("bulkhead-%s-%d", name, int(b.family))
+}
+
+// inSet matches packets whose "src" or "dst" is in a set.
+func (b builder) inSet(name, side string) string {
+	return "-m set --match-set " + b.setName(name) + " " + side
+}
 
 // global leaves out the addresses that every interface has.
 func global(addrs []netip.Addr) []netip.Addr {

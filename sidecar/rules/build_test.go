@@ -109,7 +109,7 @@ func TestBuildGolden(t *testing.T) {
 			if err := c.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			plan, err := Build(c, pod)
+			plan, err := Build(c, pod, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestBuildRefuses(t *testing.T) {
 			if test.pod != nil {
 				test.pod(&pod)
 			}
-			_, err := Build(c, pod)
+			_, err := Build(c, pod, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
@@ -165,7 +165,7 @@ func TestBuildRefuses(t *testing.T) {
 // the configuration, and that iptables prints it back as it is written.
 func TestEveryRuleSaysWhy(t *testing.T) {
 	intent := regexp.MustCompile(`^(([PSL][0-9]+ ?)+|egress\.[a-z]+): [A-Za-z0-9 ,.:()-]+$`)
-	plan, err := Build(alice(), dualStack())
+	plan, err := Build(alice(), dualStack(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,12 +190,12 @@ func TestEveryRuleSaysWhy(t *testing.T) {
 // addresses does not make another plan.
 func TestOrderOfGivenAddresses(t *testing.T) {
 	pod := dualStack()
-	one, err := Build(alice(), pod)
+	one, err := Build(alice(), pod, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pod.Addresses = addresses("fe80::7", "fd00:1::7", "172.16.1.7", "fd00:1::7")
-	other, err := Build(alice(), pod)
+	other, err := Build(alice(), pod, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

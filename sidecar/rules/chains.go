@@ -42,11 +42,12 @@ const (
 
 // open are the chains of a family that the pod takes part in.
 func (b builder) open() []Chain {
+	from := b.from(accept, inputNode)
 	return []Chain{
 		{input, slices.Concat([]Rule{
 			pass("-i lo", accept, "P7: loopback is free on lo"),
 			b.drop(match("-d", b.family.loopback()), "P7", "loopback from outside, CVE-2020-8558"),
-		}, b.answers(), b.from(accept, inputNode))},
+		}, b.answers(), from[:1], b.called(), from[1:])},
 		{inputNode, b.fromNode(accept)},
 		{output, b.source()},
 		{forward, b.from(judge, forwardNode)},
@@ -124,10 +125,10 @@ func (b builder) from(accepted, nodeChain string) []Rule {
 	}
 	rules = append(rules, b.metadata("-s", accepted, b.amongPeers)...)
 	rules = append(rules, b.nodes("-s", nodeChain, b.amongPeers)...)
-	rules = append(rules, b.peer("src", accepted))
+	rules = append(rules, b.peer("src", accepted)...)
 	rules = append(rules, b.metadata("-s", accepted, b.elsewhere)...)
 	rules = append(rules, b.nodes("-s", nodeChain, b.elsewhere)...)
-	return append(rules, b.ranges("-s", accepted)...)
+	return append(rules, b.rest("-s", accepted)...)
 }
 
 // reports lets the sidecar reach the feed, wherever its Service lies, and answers lets
@@ -159,7 +160,7 @@ func (b builder) fromNode(accepted string) []Rule {
 		rules = append(rules, pass(b.family.icmp(kind), accepted, "S2: the node as router reports an error or the MTU"))
 	}
 	if b.config.Egress.Nodes == config.Allow {
-		rules = append(rules, pass("-p tcp -m tcp ! "+opening, accepted, "egress.nodes: answers to the pod"))
+		rules = append(rules, pass(b.nodeKnown("src", "-p tcp -m tcp ! "+opening), accepted, "egress.nodes: answers to the pod"))
 	}
 	return append(rules, b.drop("", "S2", "NodePort or masqueraded traffic"))
 }
@@ -177,23 +178,36 @@ func (b builder) to() []Rule {
 		rules = append(rules, b.drop(fmt.Sprintf("-p %d", protocol), "P6", "a tunnel (IPIP, 6in4, GRE) for a node to unpack"))
 	}
 	rules = append(rules, b.reports()...)
+	groups, called := b.groups(), b.calledAnswers()
+	if len(called) > 0 {
+		rules, groups = slices.Concat(rules, groups, called), nil
+	}
 	rules = append(rules, b.metadata("-d", accept, b.amongPeers)...)
 	rules = append(rules, b.nodes("-d", toNode, b.amongPeers)...)
-	rules = append(rules, b.peer("dst", accept))
+	rules = append(rules, b.peer("dst", accept)...)
 	rules = append(rules, b.metadata("-d", accept, b.elsewhere)...)
 	rules = append(rules, b.nodes("-d", toNode, b.elsewhere)...)
+	rules = append(rules, groups...)
+	return append(rules, b.rest("-d", accept)...)
+}
+
+func (b builder) groups() []Rule {
+	var rules []Rule
 	for _, group := range b.family.groups() {
 		rules = append(rules, b.drop(match("-d", group), "P9", "multicast or broadcast reaches whoever listens"))
 	}
-	return append(rules, b.ranges("-d", accept)...)
+	return rules
 }
 
 // toNode judges what goes to a node.
 func (b builder) toNode() []Rule {
-	if b.config.Egress.Nodes == config.Allow {
-		return []Rule{pass("", accept, "egress.nodes: allowed")}
-	}
 	var rules []Rule
+	if b.config.Egress.Nodes == config.Allow {
+		rules = append(rules, pass(b.nodeKnown("dst", ""), accept, "egress.nodes: allowed"))
+		if b.config.Addressing == config.CIDR {
+			return rules
+		}
+	}
 	for _, port := range b.config.Probes {
 		rules = append(rules, pass(fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), accept, "S2: an answer to a probe"))
 	}
@@ -206,7 +220,7 @@ func (b builder) metadata(direction, allowed string, takes func(netip.Prefix) bo
 	var rules []Rule
 	for _, service := range filtered(b.family.metadata(), takes) {
 		if b.config.Egress.Metadata == config.Allow {
-			rules = append(rules, pass(match(direction, service), allowed, "egress.metadata: allowed"))
+			rules = append(rules, pass(b.outsideKnown(direction, match(direction, service)), allowed, "egress.metadata: allowed"))
 		} else {
 			rules = append(rules, b.drop(match(direction, service), "P13", "metadata service"))
 		}
@@ -217,9 +231,13 @@ func (b builder) metadata(direction, allowed string, takes func(netip.Prefix) bo
 // nodes sends what comes from or goes to a gateway or node that the filter takes to
 // a chain of its own.
 func (b builder) nodes(direction, chain string, takes func(netip.Prefix) bool) []Rule {
+	const intent = "S2: node or gateway, only what probes need"
 	var rules []Rule
 	for _, node := range filtered(b.nodePrefixes(), takes) {
-		rules = append(rules, pass(match(direction, node), "-g "+chain, "S2: node or gateway, only what probes need"))
+		rules = append(rules, pass(match(direction, node), "-g "+chain, intent))
+	}
+	if b.config.Addressing == config.Identity && takes(netip.Prefix{}) {
+		rules = append(rules, pass(b.inSet(nodesSet, side(direction)), "-g "+chain, intent))
 	}
 	return rules
 }
@@ -238,15 +256,22 @@ func (b builder) neighbours(accepted string) []Rule {
 }
 
 // peer is the look-up in the peer set, of "src" or "dst".
-func (b builder) peer(side, accepted string) Rule {
-	return pass("-m set --match-set "+b.setName()+" "+side, accepted, "P1 P8: a pod of the same tenant, at every packet")
+func (b builder) peer(side, accepted string) []Rule {
+	rules := []Rule{pass(b.inSet(peersSet, side), accepted, "P1 P8: a pod of the same tenant, at every packet")}
+	if b.config.Addressing == config.Identity {
+		rules = append(rules, pass("-p tcp -m tcp ! "+opening+" "+b.inSet(keptSet, side), accepted, "S7: the feed is gone, what is established is kept"))
+	}
+	return rules
 }
 
-// ranges judges the other side's address, "-s" or "-d", if it is no peer's.
-func (b builder) ranges(flag, accepted string) []Rule {
+// rest judges the other side's address, "-s" or "-d", if it is no peer's.
+func (b builder) rest(flag, accepted string) []Rule {
 	var rules []Rule
 	if b.family == IPv6 {
 		rules = append(rules, b.drop(match(flag, linkLocal()), "P5", "any neighbour, of whatever tenant"))
+	}
+	if b.config.Addressing == config.Identity {
+		return append(rules, b.beyond(flag, accepted)...)
 	}
 	for _, denied := range b.family.prefixes(b.config.Denied) {
 		rules = append(rules, b.drop(match(flag, denied), "P1 P9", "another tenant, by the address alone"))

@@ -52,6 +52,14 @@ func (f Family) prefixes(all []netip.Prefix) []netip.Prefix {
 	return own
 }
 
+// halves are all addresses, as a set takes them.
+func (f Family) halves() []netip.Prefix {
+	if f == IPv6 {
+		return []netip.Prefix{netip.MustParsePrefix("::/1"), netip.MustParsePrefix("8000::/1")}
+	}
+	return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("128.0.0.0/1")}
+}
+
 // loopback is the range that belongs on lo and nowhere else.
 func (f Family) loopback() netip.Prefix {
 	if f == IPv6 {

@@ -19,6 +19,10 @@
 // closes. So does an emptied chain: what passes is accepted by a rule, and what
 // meets none ends in the built-in chain's policy, which is DROP, because chains are
 // entered by goto and there is nothing to return to.
+//
+// With addressing by identity all that the feed tells is in sets, and the rules are the
+// same before and after: what changes, changes in the members of sets, which takes no
+// guard. See Live.
 package rules
 
 import (
@@ -30,18 +34,26 @@ import (
 // Plan is the whole firewall: one table for each family that the kernel has.
 type Plan struct {
 	Tables []Table
+	// Adopt says that what sets hold already is theirs for now, whatever members
+	// are planned: a sidecar that starts again leaves what it finds.
+	Adopt bool
 }
 
 // Table is what belongs into the filter table of one family.
 type Table struct {
 	Family Family
 	Peers  Set
+	// Others are the other sets, with addressing by identity.
+	Others []Set
 	// Hooks are the first rules of the built-in chains; the built-in chain's
 	// policy is DROP.
 	Hooks []Hook
 	// Chains are Bulkhead's own chains, whole and in order.
 	Chains []Chain
 }
+
+// Sets are all of the table's.
+func (t Table) Sets() []Set { return append([]Set{t.Peers}, t.Others...) }
 
 // Place is where a rule stands: its number in a chain, from 0.
 type Place struct {
@@ -67,6 +79,9 @@ type Set struct {
 	Family Family
 	// Members are in the order of Ascending, each once.
 	Members []netip.Prefix
+	// Exceptions are in no set though a larger member holds them ("nomatch"), in
+	// the same order. None is a member too.
+	Exceptions []netip.Prefix
 }
 
 // Hook is what a built-in chain begins with. The last of its rules is a goto for
@@ -112,8 +127,16 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, table := range p.Tables {
 		fmt.Fprintf(&b, "%s\n", table.Family)
-		for _, member := range table.Peers.Members {
-			fmt.Fprintf(&b, "  set %s: %s\n", table.Peers.Name, member)
+		for _, set := range table.Sets() {
+			if len(set.Members) == 0 {
+				fmt.Fprintf(&b, "  set %s: nobody\n", set.Name)
+			}
+			for _, member := range set.Members {
+				fmt.Fprintf(&b, "  set %s: %s\n", set.Name, member)
+			}
+			for _, exception := range set.Exceptions {
+				fmt.Fprintf(&b, "  set %s: not %s\n", set.Name, exception)
+			}
 		}
 		for _, hook := range table.Hooks {
 			fmt.Fprintf(&b, "\n  %s (policy DROP)\n", hook.Builtin)

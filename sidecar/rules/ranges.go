@@ -52,6 +52,32 @@ func (r ranges) overlap(prefix netip.Prefix) bool {
 	return next < len(r) && prefix.Contains(r[next].Addr())
 }
 
+// disjoint are the prefixes without those that another holds.
+func disjoint(prefixes []netip.Prefix) ranges {
+	var all ranges
+	for _, prefix := range newRanges(prefixes) {
+		if last := len(all) - 1; last < 0 || !all[last].Contains(prefix.Addr()) {
+			all = append(all, prefix)
+		}
+	}
+	return all
+}
+
+// chosen are those of the prefixes, in ascending order, whose address lies in ranges
+// that are disjoint, or in none of them. It looks at each once.
+func chosen(prefixes []netip.Prefix, from ranges, inside bool) []netip.Prefix {
+	var all []netip.Prefix
+	for _, prefix := range prefixes {
+		for len(from) > 0 && from[0].Addr().Less(prefix.Addr()) && !from[0].Contains(prefix.Addr()) {
+			from = from[1:]
+		}
+		if (len(from) > 0 && from[0].Contains(prefix.Addr())) == inside {
+			all = append(all, prefix)
+		}
+	}
+	return all
+}
+
 // Ascending is netip.Prefix.Compare for prefixes in canonical form, in a fifth of its
 // time.
 func Ascending(a, b netip.Prefix) int {

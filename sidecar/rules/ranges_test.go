@@ -46,7 +46,7 @@ func BenchmarkBuild(b *testing.B) {
 	c.Denied = append(c.Denied, netip.MustParsePrefix("172.20.0.0/14"))
 	pod := dualStack()
 	for b.Loop() {
-		if _, err := Build(c, pod); err != nil {
+		if _, err := Build(c, pod, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
 // shortcut is the rule in front of all others, by which the commonest packet leaves
@@ -16,6 +18,11 @@ import (
 //
 // other and own are the flags of the two sides, side is the other in the set's words.
 func (b builder) shortcut(other, own, side string) []Rule {
+	if b.config.Addressing == config.Identity {
+		// What must be asked before the peers are is in no set of theirs.
+		ours := own + " " + single(global(b.addresses)[0]).String()
+		return []Rule{b.short(side, ours, "", b.inSet(peersSet, side))}
+	}
 	at := slices.IndexFunc(b.addresses, func(addr netip.Addr) bool { return b.peers.overlap(single(addr)) })
 	exceptions := filtered(slices.Concat(b.nodePrefixes(), b.family.metadata()), b.amongPeers)
 	if at < 0 || len(exceptions) > 1 {
@@ -31,7 +38,7 @@ func (b builder) shortcut(other, own, side string) []Rule {
 		for _, exception := range exceptions {
 			theirs = "! " + other + " " + exception.String()
 		}
-		rules = append(rules, b.short(side, ours, theirs, "-m set --match-set "+b.setName()+" "+side))
+		rules = append(rules, b.short(side, ours, theirs, b.inSet(peersSet, side)))
 	}
 	return rules
 }
@@ -57,8 +64,12 @@ func (b builder) short(side, ours, theirs, set string) Rule {
 	if side == "dst" || b.family == IPv6 {
 		words = append(words, "-p tcp")
 	}
-	words = slices.DeleteFunc(append(words, set), func(word string) bool { return word == "" })
-	return pass(strings.Join(words, " "), accept, "P1 P3 P8: a pod of the same tenant, the short way")
+	return pass(joined(append(words, set)...), accept, "P1 P3 P8: a pod of the same tenant, the short way")
+}
+
+// joined are the words that are not empty.
+func joined(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return word == "" }), " ")
 }
 
 // amongPeers says whether a prefix holds addresses of the peers': what it is judged

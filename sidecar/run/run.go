@@ -104,7 +104,7 @@ func (f *Firewall) replan() (bool, error) {
 	if f.planned && samePod(f.pod, pod) {
 		return false, nil
 	}
-	plan, err := rules.Build(f.Config, pod)
+	plan, err := rules.Build(f.Config, pod, nil)
 	if err != nil {
 		return false, err
 	}

@@ -157,7 +157,7 @@ func (p *pod) ensure(t testing.TB, backend apply.Backend, c *config.Config, faul
 		if err != nil {
 			return err
 		}
-		plan, err := rules.Build(c, facts)
+		plan, err := rules.Build(c, facts, nil)
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func proveEvaluator(t *testing.T, family rules.Family, direction specification.D
 		return err
 	})
 	facts.Log = true
-	plan, err := rules.Build(alice(), facts)
+	plan, err := rules.Build(alice(), facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func build(t *testing.T, c Case) (map[rules.Family]*Ruleset, error) {
 	if err := c.Config.Validate(); err != nil {
 		return nil, err
 	}
-	plan, err := rules.Build(c.Config, c.Pod)
+	plan, err := rules.Build(c.Config, c.Pod, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func hold(peers string, commands io.Reader, out io.Writer) error {
 	}
 	c := tenant(number)
 	ensure := func() answer {
-		plan, err := rules.Build(c, facts)
+		plan, err := rules.Build(c, facts, nil)
 		began := time.Now()
 		if err == nil {
 			_, err = applier.Ensure(context.Background(), plan)
