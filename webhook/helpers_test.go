@@ -72,6 +72,11 @@ apiVersion: bulkhead.dev/v1alpha1
 kind: Tenant
 metadata: {name: second}
 spec: {namespaces: [disputed], addressing: {mode: cidr, cidrs: [172.16.6.0/24]}, enforcement: audit}
+---
+apiVersion: bulkhead.dev/v1alpha1
+kind: Tenant
+metadata: {name: live}
+spec: {namespaces: [live]}
 `
 
 // The rules take a while to compile.
@@ -103,6 +108,12 @@ func testFeed() (*sidecarconfig.Feed, error) {
 
 func newTestAdmissionWithFeed(t testing.TB, feed Feed, change ...func(*configv1alpha1.BulkheadConfiguration)) *Admission {
 	t.Helper()
+	return newTestAdmissionWithParts(t, Parts{Feed: feed}, change...)
+}
+
+// newTestAdmissionWithParts adds to the parts all that has nothing to do with the feed.
+func newTestAdmissionWithParts(t testing.TB, parts Parts, change ...func(*configv1alpha1.BulkheadConfiguration)) *Admission {
+	t.Helper()
 	config, err := configv1alpha1.Parse([]byte(testConfig))
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +129,8 @@ func newTestAdmissionWithFeed(t testing.TB, feed Feed, change ...func(*configv1a
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := NewAdmission(config, Parts{Tenants: static, Namespaces: testNamespaces{}, Engine: engine(t), Feed: feed})
+	parts.Tenants, parts.Namespaces, parts.Engine = static, testNamespaces{}, engine(t)
+	admission, err := NewAdmission(config, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
