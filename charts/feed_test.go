@@ -48,7 +48,7 @@ func TestFeed(t *testing.T) {
 	}
 	rights := rightsOf(t, all)
 	for _, want := range []string{
-		"create authentication.k8s.io/tokenreviews []", "create authorization.k8s.io/subjectaccessreviews []", "watch /services [bulkhead-feed]",
+		"create authentication.k8s.io/tokenreviews []", "create authorization.k8s.io/subjectaccessreviews []", "watch /services []", "watch /nodes []", "watch networking.k8s.io/servicecidrs []",
 	} {
 		if !slices.Contains(rights, want) {
 			t.Errorf("no right %q in %q", want, rights)
@@ -66,7 +66,7 @@ func TestFeed(t *testing.T) {
 		t.Error("rendered without a feed: its Service or its name")
 	}
 	for _, right := range rightsOf(t, all) {
-		if strings.Contains(right, "reviews") || strings.Contains(right, "services") {
+		if strings.Contains(right, "reviews") || strings.Contains(right, "services") || strings.Contains(right, "servicecidrs") || strings.Contains(right, "nodes") {
 			t.Errorf("right without a feed: %s", right)
 		}
 	}

@@ -72,9 +72,28 @@ func TestTenants(t *testing.T) {
 		}
 	}
 
-	// The check can fail: CEL is beyond values.schema.json.
-	tenants[0].Spec.Addressing.CIDRs = []string{"172.16.1.1/24"}
-	if errs := tenantErrors(t, tenants[0]); len(errs) == 0 {
-		t.Error("a CIDR that is not in canonical form was accepted")
+}
+
+// TestAddressing: ranges belong to mode cidr, as CEL says beyond values.schema.json.
+func TestAddressing(t *testing.T) {
+	for name, test := range map[string]struct {
+		addressing bulkheadv1alpha1.Addressing
+		accepted   bool
+	}{
+		"identity":             {bulkheadv1alpha1.Addressing{Mode: "identity"}, true},
+		"identity with ranges": {bulkheadv1alpha1.Addressing{Mode: "identity", CIDRs: []string{"172.16.1.0/24"}}, false},
+		"cidr":                 {bulkheadv1alpha1.Addressing{Mode: "cidr", CIDRs: []string{"172.16.1.0/24"}}, true},
+		"cidr without ranges":  {bulkheadv1alpha1.Addressing{Mode: "cidr"}, false},
+		"not canonical":        {bulkheadv1alpha1.Addressing{Mode: "cidr", CIDRs: []string{"172.16.1.1/24"}}, false},
+		"unknown":              {bulkheadv1alpha1.Addressing{Mode: "labels"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenant := &bulkheadv1alpha1.Tenant{Spec: bulkheadv1alpha1.TenantSpec{Namespaces: []string{"a"}, Addressing: test.addressing}}
+			tenant.APIVersion, tenant.Kind, tenant.Name = "bulkhead.dev/v1alpha1", "Tenant", "a"
+			tenant.Spec.Enforcement = bulkheadv1alpha1.Enforce
+			if errs := tenantErrors(t, tenant); (len(errs) == 0) != test.accepted {
+				t.Errorf("accepted should be %t: %v", test.accepted, errs.ToAggregate())
+			}
+		})
 	}
 }

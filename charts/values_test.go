@@ -34,14 +34,17 @@ func TestRefusedValues(t *testing.T) {
 		"tenant, privileged":    {ranges + "tenants: [{name: a, spec: {podSecurity: {enforce: privileged}, namespaces: [a], addressing: {mode: cidr, cidrs: [172.16.1.0/24]}}}]", "at '/tenants/0/spec/podSecurity/enforce'"},
 		"tenant, no namespaces": {ranges + "tenants: [{name: a, spec: {addressing: {mode: cidr, cidrs: [172.16.1.0/24]}}}]", "missing property 'namespaces'"},
 
-		"tenants without nodes":     {"config: {cluster: {tenantCIDRs: [172.16.0.0/16]}}\ntenants:\n" + tenant("a", "a"), "config.cluster.nodeCIDRs is empty"},
-		"tenants without ranges":    {"config: {cluster: {nodeCIDRs: [10.0.0.0/24]}}\ntenants:\n" + tenant("a", "a"), "config.cluster.tenantCIDRs is empty"},
-		"tenant twice":              {ranges + "tenants:\n" + tenant("a", "a") + tenant("a", "b"), "a is given twice"},
-		"namespace of two tenants":  {ranges + "tenants:\n" + tenant("a", "x") + tenant("b", "x"), "namespace x belongs to both a and b"},
-		"tenant of the release":     {ranges + "tenants:\n" + tenant("a", "bulkhead-system"), "namespace bulkhead-system of tenant a is exempt"},
-		"tenant of kube-system":     {ranges + "tenants:\n" + tenant("a", "kube-system"), "namespace kube-system of tenant a is exempt"},
-		"test in exempt namespace":  {"test: {namespace: cert-manager}", "test.namespace: cert-manager is exempt"},
-		"test in release namespace": {"test: {namespace: bulkhead-system}", "test.namespace: bulkhead-system is exempt"},
+		"identity without feed":      {"feed: {enabled: false}\ntenants: [{name: a, spec: {namespaces: [a]}}]", "tenant a has addressing identity, which needs the feed"},
+		"public without a namespace": {"tenants: [{name: a, spec: {namespaces: [a], public: [web]}}]", "at '/tenants/0/spec/public/0'"},
+		"lease":                      {"config: {identity: {lease: soon}}", "at '/config/identity/lease'"},
+		"tenants without nodes":      {"config: {cluster: {tenantCIDRs: [172.16.0.0/16]}}\ntenants:\n" + tenant("a", "a"), "tenant a has addressing cidr, but config.cluster.nodeCIDRs is empty"},
+		"tenants without ranges":     {"config: {cluster: {nodeCIDRs: [10.0.0.0/24]}}\ntenants:\n" + tenant("a", "a"), "config.cluster.tenantCIDRs is empty"},
+		"tenant twice":               {ranges + "tenants:\n" + tenant("a", "a") + tenant("a", "b"), "a is given twice"},
+		"namespace of two tenants":   {ranges + "tenants:\n" + tenant("a", "x") + tenant("b", "x"), "namespace x belongs to both a and b"},
+		"tenant of the release":      {ranges + "tenants:\n" + tenant("a", "bulkhead-system"), "namespace bulkhead-system of tenant a is exempt"},
+		"tenant of kube-system":      {ranges + "tenants:\n" + tenant("a", "kube-system"), "namespace kube-system of tenant a is exempt"},
+		"test in exempt namespace":   {"test: {namespace: cert-manager}", "test.namespace: cert-manager is exempt"},
+		"test in release namespace":  {"test: {namespace: bulkhead-system}", "test.namespace: bulkhead-system is exempt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, err := helm(t, test.values, "template", releaseName, "bulkhead")
@@ -194,7 +197,9 @@ func TestNotes(t *testing.T) {
 		values string
 		want   []string
 	}{
-		"default":     {"", []string{"sidecar.image.digest is empty", "config.cluster.nodeCIDRs is empty", "config.cluster.tenantCIDRs is empty"}},
+		"default":     {"", []string{"sidecar.image.digest is empty"}},
+		"identity":    {digest + "tenants: [{name: a, spec: {namespaces: [a]}}]\n", nil},
+		"no feed":     {digest + "feed: {enabled: false}\n", []string{"feed.enabled is false: no pod of a Tenant with addressing identity"}},
 		"one replica": {twoTenants + digest + "replicas: 1\n", []string{"replicas is 1"}},
 		"complete":    {twoTenants + digest, nil},
 		"no policy":   {twoTenants + digest + "validatingAdmissionPolicy: {enabled: false}\n", []string{"validatingAdmissionPolicy.enabled is false"}},

@@ -66,7 +66,7 @@ func newWebhook(t testing.TB, config *configv1alpha1.BulkheadConfiguration, obje
 	}
 	feed := &sidecarconfig.Feed{Address: netip.MustParseAddrPort("10.96.0.20:443"), ServerName: "bulkhead-feed.bulkhead-system.svc", CA: string(ca)}
 	decisions, err := webhook.NewAdmission(config, webhook.Parts{
-		Tenants: static, Namespaces: plainNamespaces{}, Engine: engine,
+		Tenants: static, Namespaces: plainNamespaces{}, Engine: func() webhook.Engine { return engine },
 		Feed: func() (*sidecarconfig.Feed, error) { return feed, nil },
 	})
 	if err != nil {
