@@ -82,7 +82,7 @@ func newJudge(ctx context.Context, o *Options, t *terms) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	admission, err := webhook.NewAdmission(t.config, webhook.Parts{Tenants: static, Namespaces: t.namespaces, Engine: engine})
+	admission, err := webhook.NewAdmission(t.config, webhook.Parts{Tenants: static, Namespaces: t.namespaces, Engine: func() webhook.Engine { return engine }})
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}

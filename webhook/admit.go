@@ -30,27 +30,34 @@ type Namespaces interface {
 	Limits(namespace string) ([]corev1.LimitRangeItem, error)
 }
 
-// Engine evaluates the rules.
+// Engine evaluates one set of rules, which is for good. Two can be compared by ==.
 type Engine interface {
 	Evaluate(ctx context.Context, in rego.Input) (rego.Result, error)
+	// Canonical returns an input whose result is the same, and that more inputs have.
+	Canonical(in rego.Input) rego.Input
 }
 
-// Admission decides requests. It has no state of its own.
+// Admission decides requests. It has no state of its own but what it remembers.
 type Admission struct {
 	config     *configv1alpha1.BulkheadConfiguration
 	tenants    Tenants
 	namespaces Namespaces
-	engine     Engine
+	engine     func() Engine
 	identity   tenants.Identity
 	addresses  Addresses
 	sidecars   sidecars
+	decisions  *decisions
 }
 
 // Parts are what an Admission asks.
 type Parts struct {
 	Tenants    Tenants
 	Namespaces Namespaces
-	Engine     Engine
+	// Engine returns the rules in force. A review asks for them once.
+	Engine func() Engine
+	// Remember bounds the bytes of decisions on new pods that are remembered for others
+	// of the same workload; 0: none are.
+	Remember int
 	// Feed is where sidecars report to; nil: there is none.
 	Feed Feed
 	// Identity says whether tenants with addressing identity can be served; nil: they
@@ -74,6 +81,7 @@ func NewAdmission(config *configv1alpha1.BulkheadConfiguration, parts Parts) (*A
 		identity:   parts.Identity,
 		addresses:  parts.Addresses,
 		sidecars:   sidecars,
+		decisions:  newDecisions(parts.Remember),
 	}, nil
 }
 

@@ -37,6 +37,8 @@ type decision struct {
 	findings []Finding
 	// tenant is the name of the namespace's tenant, if it has one.
 	tenant string
+	// lookup says whether the decision was remembered; empty: nobody looked.
+	lookup lookup
 }
 
 // Finding is one thing that was found wrong with an object.

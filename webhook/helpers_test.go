@@ -91,6 +91,9 @@ func engine(t testing.TB) *rego.Engine {
 	return engine
 }
 
+// always is one engine, for good.
+func always(engine Engine) func() Engine { return func() Engine { return engine } }
+
 // newTestAdmission decides by testTenants and testConfig with the given changes.
 func newTestAdmission(t testing.TB, change ...func(*configv1alpha1.BulkheadConfiguration)) *Admission {
 	t.Helper()
@@ -129,7 +132,10 @@ func newTestAdmissionWithParts(t testing.TB, parts Parts, change ...func(*config
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts.Tenants, parts.Namespaces, parts.Engine = static, testNamespaces{}, engine(t)
+	parts.Tenants, parts.Namespaces, parts.Engine = static, testNamespaces{}, always(engine(t))
+	if parts.Remember == 0 {
+		parts.Remember = 1 << 20
+	}
 	admission, err := NewAdmission(config, parts)
 	if err != nil {
 		t.Fatal(err)

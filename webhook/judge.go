@@ -87,7 +87,7 @@ func (a *Admission) askAbout(ctx context.Context, in rego.Input, object, old *su
 	if old != nil {
 		in.OldObject = old.raw
 	}
-	found, err := a.engine.Evaluate(ctx, in)
+	found, err := a.engine().Evaluate(ctx, in)
 	if err != nil {
 		return rego.Result{}, err
 	}

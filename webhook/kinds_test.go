@@ -195,7 +195,7 @@ func TestNetworkAnnotations(t *testing.T) {
 
 func TestObjectsThatCannotBeJudgedAreDenied(t *testing.T) {
 	good, broken, unknown := newTestAdmission(t), newTestAdmission(t), newTestAdmission(t)
-	broken.engine, unknown.tenants = failing{}, failing{}
+	broken.engine, unknown.tenants = always(failing{}), failing{}
 	const service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ClusterIP}}"
 	large := fmt.Sprintf("{apiVersion: v1, kind: Endpoints, metadata: {name: %s}, subsets: []}", strings.Repeat("x", maxPod))
 	for name, test := range map[string]struct {

@@ -18,6 +18,7 @@ type Metrics struct {
 	violations *metrics.CounterVec
 	malformed  *metrics.CounterVec
 	panics     *metrics.Counter
+	lookups    *metrics.CounterVec
 	unlogged   *metrics.Counter
 }
 
@@ -55,10 +56,13 @@ func NewMetrics(registry Registry) *Metrics {
 			[]string{"handler"}),
 		panics: metrics.NewCounter(counter("panics_total",
 			"Number of requests whose handler panicked; each was answered with 500.")),
+		lookups: metrics.NewCounterVec(counter("remembered_decisions_total",
+			"Number of reviews of new pods by whether the decision was remembered from another pod of the same form (hit) or made (miss)."),
+			[]string{"result"}),
 		unlogged: metrics.NewCounter(counter("unlogged_decisions_total",
 			"Number of decisions that could not be written to the decision log.")),
 	}
-	registry.MustRegister(m.decisions, m.exemptions, m.errors, m.duration, m.violations, m.malformed, m.panics, m.unlogged)
+	registry.MustRegister(m.decisions, m.exemptions, m.errors, m.duration, m.violations, m.malformed, m.panics, m.lookups, m.unlogged)
 	return m
 }
 
@@ -68,6 +72,9 @@ func (m *Metrics) observe(handler string, request *admissionv1.AdmissionRequest,
 		resource, operation = "other", "other"
 	}
 	m.duration.WithLabelValues(handler).Observe(duration.Seconds())
+	if d.lookup != "" {
+		m.lookups.WithLabelValues(string(d.lookup)).Inc()
+	}
 	switch d.outcome {
 	case outcomeExempt:
 		m.exemptions.WithLabelValues(handler, resource, operation, d.annotations["exempt"]).Inc()

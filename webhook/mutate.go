@@ -130,7 +130,7 @@ func (a *Admission) refuseCollision(ctx context.Context, request *admissionv1.Ad
 	if err != nil {
 		return failed(err)
 	}
-	d := a.judge(ctx, request, injected, nil, terms)
+	d := a.judge(ctx, a.question(request, terms), injected, nil, terms)
 	if d.allowed {
 		return failed(fmt.Errorf("a container has a reserved name, and no rule refuses it"))
 	}

@@ -53,9 +53,9 @@ var validators = newValidators()
 func newValidators() map[route]handler {
 	handlers := map[route]handler{
 		podCreate:    (*Admission).validatePod,
-		podUpdate:    (*Admission).validatePod,
-		podEphemeral: (*Admission).validatePod,
-		podResize:    (*Admission).validatePod,
+		podUpdate:    (*Admission).validatePodUpdate,
+		podEphemeral: (*Admission).validatePodUpdate,
+		podResize:    (*Admission).validatePodUpdate,
 		podExec:      (*Admission).validateConnect,
 		podAttach:    (*Admission).validateConnect,
 		podBinding:   (*Admission).validateBinding,

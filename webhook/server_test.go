@@ -336,14 +336,16 @@ func TestIntakeBoundsBodiesPerClient(t *testing.T) {
 // evaluate is an engine that does what the test needs.
 type evaluate func(context.Context) error
 
-func (e evaluate) Evaluate(ctx context.Context, _ rego.Input) (rego.Result, error) {
-	return rego.Result{}, e(ctx)
+func (e *evaluate) Evaluate(ctx context.Context, _ rego.Input) (rego.Result, error) {
+	return rego.Result{}, (*e)(ctx)
 }
+
+func (*evaluate) Canonical(in rego.Input) rego.Input { return in }
 
 func withEngine(t testing.TB, e evaluate) func(*Options, *server.SecureServingInfo) {
 	return func(o *Options, _ *server.SecureServingInfo) {
 		o.Admission = newTestAdmission(t)
-		o.Admission.engine = e
+		o.Admission.engine = always(&e)
 	}
 }
 

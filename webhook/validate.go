@@ -7,7 +7,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/rego"
 )
 
 var podKind = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
@@ -21,48 +21,28 @@ func (a *Admission) Validate(ctx context.Context, request *admissionv1.Admission
 	return validate(a, ctx, request)
 }
 
-func (a *Admission) validatePod(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
+func (a *Admission) validatePodUpdate(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
 	object, old, settled := a.pods(request)
 	if settled != nil {
 		return *settled
 	}
-	if old != nil {
-		// No rule can find anything new, and a pod must be able to lose a finalizer
-		// whatever is wrong with its tenant.
-		if same, err := sameToRules(object.raw, old.raw); err != nil {
-			return failed(err)
-		} else if same {
-			return allow()
-		}
+	// No rule can find anything new, and a pod must be able to lose a finalizer whatever
+	// is wrong with its tenant.
+	if same, err := sameToRules(object.raw, old.raw); err != nil {
+		return failed(err)
+	} else if same {
+		return allow()
 	}
 	terms, settled := a.admit(ctx, request)
 	if settled != nil {
 		return *settled
 	}
-	if request.Operation == admissionv1.Create && terms.tenant != nil && terms.enforcement != v1alpha1.Enforce {
-		// Nothing was injected. What would enforce have refused?
-		var err error
-		if object, err = a.injected(object, terms); err != nil {
-			return failed(err)
-		}
-	}
-	return a.judge(ctx, request, object, old, terms)
-}
-
-// injected is a tenant's pod as mutation would have made it.
-func (a *Admission) injected(object *podObject, t terms) (*podObject, error) {
-	// The mutations change the pod that they are given.
-	copied := &podObject{raw: object.raw, pod: object.pod.DeepCopy()}
-	mutations, err := a.createMutations(t.tenant, copied.pod)
-	if err != nil {
-		return nil, err
-	}
-	return patched(object, run(copied.pod, mutations).patch)
+	return a.judge(ctx, a.question(request, terms), object, old, terms)
 }
 
 // judge asks the rules about a pod as it would be stored, and decides.
-func (a *Admission) judge(ctx context.Context, request *admissionv1.AdmissionRequest, object, old *podObject, t terms) decision {
-	found, err := a.askPod(ctx, a.question(request, t), object, old, t)
+func (a *Admission) judge(ctx context.Context, in rego.Input, object, old *podObject, t terms) decision {
+	found, err := a.askPod(ctx, in, object, old, t)
 	if err != nil {
 		return failed(err)
 	}

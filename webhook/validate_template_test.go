@@ -150,7 +150,7 @@ func TestTemplateIsToldWhatItsNamespaceRefuses(t *testing.T) {
 
 func TestTemplatesThatCannotBeJudgedAreDenied(t *testing.T) {
 	broken := newTestAdmission(t)
-	broken.engine = failing{}
+	broken.engine = always(failing{})
 	unknown := newTestAdmission(t)
 	unknown.tenants = failing{}
 	good := newTestAdmission(t)
@@ -208,7 +208,7 @@ func TestCheck(t *testing.T) {
 		})
 	}
 	broken := newTestAdmission(t)
-	broken.engine = failing{}
+	broken.engine = always(failing{})
 	if _, err := broken.Check(t.Context(), Object{JSON: podJSON(t, podShapes["smallest"]), Namespace: "alice"}); err == nil || errors.Is(err, ErrNotJudged) {
 		t.Errorf("rules fail: %v", err)
 	}

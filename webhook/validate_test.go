@@ -301,7 +301,7 @@ func TestValidateConnect(t *testing.T) {
 // A pod must be able to lose a finalizer whatever is wrong, and it costs no live read.
 func TestUpdateOfNothingThatRulesJudge(t *testing.T) {
 	a := newTestAdmission(t)
-	a.tenants, a.engine = failing{}, failing{}
+	a.tenants, a.engine = failing{}, always(failing{})
 	before := podJSON(t, experiment8)
 	after, err := apply([]operation{
 		{Op: "add", Path: "/metadata/labels", Value: map[string]string{"a": "b"}},
@@ -389,6 +389,8 @@ type failing struct{}
 
 var errBroken = errors.New("broken")
 
+func (failing) Canonical(in rego.Input) rego.Input { return in }
+
 func (failing) Evaluate(context.Context, rego.Input) (rego.Result, error) {
 	return rego.Result{}, errBroken
 }
@@ -399,7 +401,7 @@ func TestFailuresDeny(t *testing.T) {
 	pod := podJSON(t, podShapes["smallest"])
 	good := newTestAdmission(t)
 	noTenants, noEngine := newTestAdmission(t), newTestAdmission(t)
-	noTenants.tenants, noEngine.engine = failing{}, failing{}
+	noTenants.tenants, noEngine.engine = failing{}, always(failing{})
 	injected := mutated(t, good, "alice", pod)
 	expired, cancel := context.WithCancel(t.Context())
 	cancel()

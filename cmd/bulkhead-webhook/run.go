@@ -44,12 +44,12 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	parts := webhook.Parts{Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine}
+	parts := webhook.Parts{Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine, Remember: rememberedBytes}
 	ready := []healthz.HealthChecker{
 		healthz.NewShutdownHealthz(ctx.Done()),
 		check("certificate", pair.Check),
 		check("tenants", source.ready),
-		check("rules", func() error { return webhook.CheckRules(work, engine) }),
+		check("rules", func() error { return webhook.CheckRules(work, engine()) }),
 	}
 	var ports []port
 	if o.feedService != "" {
@@ -87,20 +87,24 @@ func run(ctx context.Context, o *options) error {
 	return o.serve(ctx, append(ports, port{info, handler})...)
 }
 
+// rememberedBytes is enough for some thousands of workloads.
+const rememberedBytes = 8 << 20
+
 // rules prepares Bulkhead's rules, and the administrators' if there are any.
-func (o *options) rules(ctx, work context.Context, registry metrics.KubeRegistry) (webhook.Engine, error) {
+func (o *options) rules(ctx, work context.Context, registry metrics.KubeRegistry) (func() webhook.Engine, error) {
 	compile := func(ctx context.Context, modules map[string]string) (webhook.Engine, error) {
 		return rego.New(ctx, modules)
 	}
 	if o.customRules == "" {
-		return compile(ctx, nil)
+		engine, err := compile(ctx, nil)
+		return func() webhook.Engine { return engine }, err
 	}
-	engine, err := customrules.New(ctx, o.customRules, compile, customrules.NewMetrics(registry))
+	rules, err := customrules.New(ctx, o.customRules, compile, customrules.NewMetrics(registry))
 	if err != nil {
 		return nil, err
 	}
-	go engine.Run(work)
-	return engine, nil
+	go rules.Run(work)
+	return rules.Current, nil
 }
 
 func check(name string, f func() error) healthz.HealthChecker {

@@ -62,7 +62,7 @@ func newHandler(t *testing.T, d deciders) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := webhook.NewAdmission(parsed, webhook.Parts{Tenants: nobody, Namespaces: labelled{}, Engine: d.engine})
+	admission, err := webhook.NewAdmission(parsed, webhook.Parts{Tenants: nobody, Namespaces: labelled{}, Engine: func() webhook.Engine { return d.engine }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
-	"github.com/bulkhead-dev/bulkhead/rego"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -36,8 +35,8 @@ const period = 5 * time.Second
 // Compile makes an engine of Bulkhead's rules and the given modules, by file name.
 type Compile func(ctx context.Context, modules map[string]string) (webhook.Engine, error)
 
-// Engine evaluates the set of rules in use. It is safe for concurrent use.
-type Engine struct {
+// Rules are a folder's, beside Bulkhead's own. They are safe for concurrent use.
+type Rules struct {
 	folder  string
 	compile Compile
 	metrics *Metrics
@@ -47,23 +46,21 @@ type Engine struct {
 }
 
 // New compiles the rules of the folder.
-func New(ctx context.Context, folder string, compile Compile, metrics *Metrics) (*Engine, error) {
-	e := &Engine{folder: folder, compile: compile, metrics: metrics}
+func New(ctx context.Context, folder string, compile Compile, metrics *Metrics) (*Rules, error) {
+	e := &Rules{folder: folder, compile: compile, metrics: metrics}
 	if _, err := e.load(ctx); err != nil {
 		return nil, fmt.Errorf("custom rules of %s: %w", folder, err)
 	}
 	return e, nil
 }
 
-// Evaluate asks the set that is in use when it is called.
-func (e *Engine) Evaluate(ctx context.Context, in rego.Input) (rego.Result, error) {
-	return (*e.current.Load()).Evaluate(ctx, in)
-}
+// Current returns the set in use.
+func (e *Rules) Current() webhook.Engine { return *e.current.Load() }
 
 // Run follows the folder until the context ends.
-func (e *Engine) Run(ctx context.Context) { wait.UntilWithContext(ctx, e.reload, period) }
+func (e *Rules) Run(ctx context.Context) { wait.UntilWithContext(ctx, e.reload, period) }
 
-func (e *Engine) reload(ctx context.Context) {
+func (e *Rules) reload(ctx context.Context) {
 	changed, err := e.load(ctx)
 	switch {
 	case err != nil && changed:
@@ -75,7 +72,7 @@ func (e *Engine) reload(ctx context.Context) {
 }
 
 // load takes the folder's rules if they are others than last time.
-func (e *Engine) load(ctx context.Context) (changed bool, err error) {
+func (e *Rules) load(ctx context.Context) (changed bool, err error) {
 	modules, err := Read(e.folder)
 	if err != nil {
 		e.seen = nil

@@ -90,7 +90,7 @@ func newBulkhead(ctx context.Context, dir string) (*bulkhead, error) {
 	if err != nil {
 		return nil, err
 	}
-	decides, err := webhook.NewAdmission(config, webhook.Parts{Tenants: owners, Namespaces: namespaces{}, Engine: engine})
+	decides, err := webhook.NewAdmission(config, webhook.Parts{Tenants: owners, Namespaces: namespaces{}, Engine: func() webhook.Engine { return engine }})
 	if err != nil {
 		return nil, err
 	}
