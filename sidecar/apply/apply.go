@@ -26,7 +26,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
@@ -68,7 +67,7 @@ type Applier struct {
 	// inForce is what was last proven, nil before and while in doubt.
 	inForce *proof
 	// members are what the sets are known to hold, sorted.
-	members map[string][]netip.Prefix
+	members map[string]rules.Set
 	// alerted is when Alert woke the guard, shielded how long it was until the pod
 	// was closed; 0 if it did not.
 	alerted  time.Time

@@ -264,7 +264,7 @@ func (s *fakeSets) Read(name string) (*ipset.Set, error) {
 		return nil, s.unread
 	}
 	set := *s.sets[name]
-	set.Members = slices.Clone(set.Members)
+	set.Members, set.Exceptions = slices.Clone(set.Members), slices.Clone(set.Exceptions)
 	return &set, nil
 }
 
@@ -273,12 +273,15 @@ func (s *fakeSets) Create(name string, ipv6 bool) error {
 }
 
 func (s *fakeSets) Add(name string, members []netip.Prefix) error {
-	return s.write(s.sets[name] != nil, func() { s.sets[name].Members = sorted(append(s.sets[name].Members, members...)) })
+	return s.write(s.sets[name] != nil, func() {
+		s.sets[name].Exceptions = lacking(s.sets[name].Exceptions, members)
+		s.sets[name].Members = sorted(append(s.sets[name].Members, members...))
+	})
 }
 
 func (s *fakeSets) Remove(name string, members []netip.Prefix) error {
 	return s.write(s.sets[name] != nil, func() {
-		s.sets[name].Members = slices.DeleteFunc(s.sets[name].Members, func(p netip.Prefix) bool { return slices.Contains(members, p) })
+		s.sets[name].Members, s.sets[name].Exceptions = lacking(s.sets[name].Members, members), lacking(s.sets[name].Exceptions, members)
 	})
 }
 

@@ -17,8 +17,10 @@ type Sets interface {
 	// Read returns a set, nil if there is none of the name.
 	Read(name string) (*ipset.Set, error)
 	Create(name string, ipv6 bool) error
-	// Add and Remove leave alone what is there or gone already.
+	// Add, Except and Remove leave alone what is there or gone already. Except makes
+	// exceptions, of members too, as Add makes members of exceptions.
 	Add(name string, members []netip.Prefix) error
+	Except(name string, exceptions []netip.Prefix) error
 	Remove(name string, members []netip.Prefix) error
 	// Swap exchanges the contents of two sets in one step.
 	Swap(one, other string) error
@@ -35,52 +37,71 @@ const fewMembers = 1000
 func (a *Applier) fill(plan rules.Plan) ([]Difference, error) {
 	known := a.members
 	a.members = nil // in doubt, until all is done
-	now := map[string][]netip.Prefix{}
+	now := map[string]rules.Set{}
 	var differences []Difference
 	for _, table := range plan.Tables {
-		want := table.Peers
-		planned := want.Members
-		if len(planned) > ipset.Maximum {
-			return differences, fmt.Errorf("set %s: %d members are more than the %d that a set takes", want.Name, len(planned), ipset.Maximum)
-		}
-		members, ok := known[want.Name]
-		if !ok {
-			found, err := a.Sets.Read(want.Name)
+		for _, want := range table.Sets() {
+			held, different, err := a.fillOne(want, known, plan.Adopt)
+			differences = append(differences, different...)
 			if err != nil {
 				return differences, err
 			}
-			differences = append(differences, setDifferences(want, planned, found)...)
-			if found == nil || found.Kind != kind(want) || found.Odd {
-				if err := a.replace(want, planned, found); err != nil {
-					return differences, err
-				}
-				now[want.Name] = planned
-				continue
-			}
-			members = sorted(found.Members)
+			now[want.Name] = held
 		}
-		if err := a.change(want, planned, members); err != nil {
-			return differences, err
-		}
-		now[want.Name] = planned
 	}
 	a.members = now
 	return differences, nil
 }
 
-// change brings a set from its members to those planned.
-func (a *Applier) change(want rules.Set, planned, members []netip.Prefix) error {
-	missing, strangers := compare(planned, members)
-	if len(missing)+len(strangers) > fewMembers {
-		return a.replace(want, planned, &ipset.Set{Kind: kind(want)})
+// fillOne makes one set equal to what is wanted, or, if it is to be adopted and is a
+// set at all, leaves it. It returns what the set holds then.
+func (a *Applier) fillOne(want rules.Set, known map[string]rules.Set, adopt bool) (rules.Set, []Difference, error) {
+	if count := len(want.Members) + len(want.Exceptions); count > ipset.Maximum {
+		return want, nil, fmt.Errorf("set %s: %d members are more than the %d that a set takes", want.Name, count, ipset.Maximum)
 	}
-	if len(strangers) > 0 {
-		if err := a.Sets.Remove(want.Name, strangers); err != nil {
+	held, ok := known[want.Name]
+	var differences []Difference
+	if !ok {
+		found, err := a.Sets.Read(want.Name)
+		if err != nil {
+			return want, nil, err
+		}
+		whole := found != nil && found.Kind == kind(want) && !found.Odd
+		if !adopt || !whole {
+			differences = setDifferences(want, found)
+		}
+		if !whole {
+			return want, differences, a.replace(want, found)
+		}
+		held = want
+		held.Members, held.Exceptions = sorted(found.Members), sorted(found.Exceptions)
+	}
+	if adopt {
+		return held, differences, nil
+	}
+	return want, differences, a.change(want, held)
+}
+
+// change brings a set from what it holds to what is wanted. What closes goes first.
+func (a *Applier) change(want, held rules.Set) error {
+	missing, strangers := compare(want.Members, held.Members)
+	excepted, restored := compare(want.Exceptions, held.Exceptions)
+	if len(missing)+len(strangers)+len(excepted)+len(restored) > fewMembers {
+		return a.replace(want, &ipset.Set{Kind: kind(want)})
+	}
+	// What changes sides is there once, and must not be removed with its old side.
+	_, strangers = compare(want.Exceptions, strangers)
+	_, restored = compare(want.Members, restored)
+	for _, step := range []struct {
+		do      func(string, []netip.Prefix) error
+		members []netip.Prefix
+	}{{a.Sets.Except, excepted}, {a.Sets.Remove, strangers}, {a.Sets.Add, missing}, {a.Sets.Remove, restored}} {
+		if len(step.members) == 0 {
+			continue
+		}
+		if err := step.do(want.Name, step.members); err != nil {
 			return err
 		}
-	}
-	if len(missing) > 0 {
-		return a.Sets.Add(want.Name, missing)
 	}
 	return nil
 }
@@ -89,7 +110,7 @@ func (a *Applier) change(want rules.Set, planned, members []netip.Prefix) error 
 // packet meets a half-filled one. A set of another type cannot be exchanged; it is
 // removed, which the kernel refuses while a rule uses it. What is then in use is read
 // back: a kernel that only says yes must not pass (D9).
-func (a *Applier) replace(want rules.Set, planned []netip.Prefix, found *ipset.Set) error {
+func (a *Applier) replace(want rules.Set, found *ipset.Set) error {
 	if found != nil && found.Kind != kind(want) {
 		if err := a.Sets.Destroy(want.Name); err != nil {
 			return err
@@ -110,7 +131,12 @@ func (a *Applier) replace(want rules.Set, planned []netip.Prefix, found *ipset.S
 	if err := a.Sets.Create(name, want.Family == rules.IPv6); err != nil {
 		return err
 	}
-	if err := a.Sets.Add(name, planned); err != nil {
+	if len(want.Exceptions) > 0 {
+		if err := a.Sets.Except(name, want.Exceptions); err != nil {
+			return err
+		}
+	}
+	if err := a.Sets.Add(name, want.Members); err != nil {
 		return err
 	}
 	if found != nil {
@@ -125,7 +151,7 @@ func (a *Applier) replace(want rules.Set, planned []netip.Prefix, found *ipset.S
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
-	if differences := setDifferences(want, planned, built); len(differences) > 0 {
+	if differences := setDifferences(want, built); len(differences) > 0 {
 		return fmt.Errorf("verify: the kernel does not hold what was set: %s", differences[0].Text)
 	}
 	return nil
@@ -133,9 +159,9 @@ func (a *Applier) replace(want rules.Set, planned []netip.Prefix, found *ipset.S
 
 func kind(set rules.Set) string { return ipset.Kind(set.Family == rules.IPv6) }
 
-// setDifferences says in what a set is not what is planned: of members too much and
-// too few, the first.
-func setDifferences(want rules.Set, planned []netip.Prefix, found *ipset.Set) []Difference {
+// setDifferences says in what a set is not what is wanted: of members and exceptions
+// too much and too few, the first.
+func setDifferences(want rules.Set, found *ipset.Set) []Difference {
 	var differences []Difference
 	report := func(format string, args ...any) {
 		differences = append(differences, Difference{protocol.TamperedSet, fmt.Sprintf("set "+want.Name+" "+format, args...)})
@@ -148,20 +174,25 @@ func setDifferences(want rules.Set, planned []netip.Prefix, found *ipset.Set) []
 		report("is of type %q", found.Kind)
 		return differences
 	case found.Odd:
-		report("has strange members, such as exceptions or ones that expire")
+		report("has strange members, such as ones that expire")
 	}
-	missing, strangers := compare(planned, sorted(found.Members))
 	more := func(members []netip.Prefix) string {
 		if len(members) > 1 {
 			return fmt.Sprintf(" and %d more", len(members)-1)
 		}
 		return ""
 	}
-	if len(strangers) > 0 {
-		report("has %s%s too much", strangers[0], more(strangers))
-	}
-	if len(missing) > 0 {
-		report("lacks %s%s", missing[0], more(missing))
+	for _, side := range []struct {
+		kind          string
+		wanted, found []netip.Prefix
+	}{{"", want.Members, found.Members}, {"the exception ", want.Exceptions, found.Exceptions}} {
+		missing, strangers := compare(side.wanted, sorted(side.found))
+		if len(strangers) > 0 {
+			report("has %s%s%s too much", side.kind, strangers[0], more(strangers))
+		}
+		if len(missing) > 0 {
+			report("lacks %s%s%s", side.kind, missing[0], more(missing))
+		}
 	}
 	return differences
 }

@@ -41,7 +41,10 @@ const (
 
 	dataAddress = 1
 	dataBits    = 3
+	dataFlags   = 8
 	dataMaximum = 19
+
+	flagException = 4 // IPSET_FLAG_NOMATCH
 
 	addressIPv4 = 1
 	addressIPv6 = 2
@@ -62,8 +65,10 @@ type Set struct {
 	// Kind is the type and family, such as "hash:net IPv4".
 	Kind    string
 	Members []netip.Prefix
-	// Odd says that there are members of a form that Bulkhead does not write:
-	// exceptions ("nomatch"), or ones that expire.
+	// Exceptions ("nomatch") are not in the set, though a larger member holds them.
+	Exceptions []netip.Prefix
+	// Odd says that there are members of a form that Bulkhead does not write, such
+	// as ones that expire.
 	Odd bool
 }
 
@@ -98,7 +103,7 @@ func (s *Set) read(m nfnetlink.Message) error {
 	}
 	for _, member := range m.Attributes.Find(attrADT).All() {
 		var address netip.Addr
-		bits, ok := -1, true
+		bits, ok, exception := -1, true, false
 		for kind, value := range member.All() {
 			switch kind {
 			case dataAddress:
@@ -107,6 +112,9 @@ func (s *Set) read(m nfnetlink.Message) error {
 				}
 			case dataBits:
 				bits = int(value.Number())
+			case dataFlags:
+				exception = true
+				ok = value.Number() == flagException
 			default:
 				ok = false
 			}
@@ -114,6 +122,10 @@ func (s *Set) read(m nfnetlink.Message) error {
 		prefix := netip.PrefixFrom(address, bits)
 		if !ok || !prefix.IsValid() {
 			s.Odd = true
+			continue
+		}
+		if exception {
+			s.Exceptions = append(s.Exceptions, prefix)
 			continue
 		}
 		s.Members = append(s.Members, prefix)
@@ -136,12 +148,18 @@ func (s *Sets) Create(name string, ipv6 bool) error {
 
 // Add adds members, of which some may be there already.
 func (s *Sets) Add(name string, members []netip.Prefix) error {
-	return s.change("add to", cmdAdd, name, members)
+	return s.change("add to", cmdAdd, name, members, 0)
 }
 
-// Remove removes members, of which some may be gone already.
+// Except adds exceptions. What was a member is one no longer, and the other way round
+// with Add.
+func (s *Sets) Except(name string, exceptions []netip.Prefix) error {
+	return s.change("except from", cmdAdd, name, exceptions, flagException)
+}
+
+// Remove removes members and exceptions, of which some may be gone already.
 func (s *Sets) Remove(name string, members []netip.Prefix) error {
-	return s.change("remove from", cmdDel, name, members)
+	return s.change("remove from", cmdDel, name, members, 0)
 }
 
 // Swap exchanges the contents of two sets in one step.
@@ -152,7 +170,7 @@ func (s *Sets) Swap(one, other string) error {
 // Destroy removes a set, which the kernel refuses while a rule uses it.
 func (s *Sets) Destroy(name string) error { return s.talk("destroy", cmdDestroy, 0, named(name), nil) }
 
-func (s *Sets) change(what string, command uint16, name string, members []netip.Prefix) error {
+func (s *Sets) change(what string, command uint16, name string, members []netip.Prefix, flags uint32) error {
 	for len(members) > 0 {
 		count := min(portion, len(members))
 		var data nfnetlink.Attributes
@@ -161,9 +179,13 @@ func (s *Sets) change(what string, command uint16, name string, members []netip.
 			if member.Addr().Is6() {
 				kind = addressIPv6
 			}
-			data = data.Nested(attrData, nfnetlink.Attributes{}.
+			one := nfnetlink.Attributes{}.
 				Nested(dataAddress, nfnetlink.Attributes{}.Bytes(kind|unix.NLA_F_NET_BYTEORDER, member.Addr().AsSlice())).
-				Uint8(dataBits, uint8(member.Bits())))
+				Uint8(dataBits, uint8(member.Bits()))
+			if flags != 0 {
+				one = one.Uint32(dataFlags|unix.NLA_F_NET_BYTEORDER, flags)
+			}
+			data = data.Nested(attrData, one)
 		}
 		if err := s.talk(what, command, 0, named(name).Uint32(attrLine, 0).Nested(attrADT, data), nil); err != nil {
 			return err

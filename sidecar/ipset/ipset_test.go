@@ -79,6 +79,37 @@ func TestSets(t *testing.T) {
 	}
 }
 
+// TestExceptions holds that a member becomes an exception and the other way round, and
+// that the kernel judges by the nearest.
+func TestExceptions(t *testing.T) {
+	nfnetlinktest.Namespace(t)
+	sets := &Sets{}
+	holds := func(name string, members, exceptions []netip.Prefix) {
+		t.Helper()
+		set, err := sets.Read(name)
+		if err != nil || set.Odd {
+			t.Fatalf("set %s: %+v, %v", name, set, err)
+		}
+		sort := func(all []netip.Prefix) []netip.Prefix { return slices.SortedFunc(slices.Values(all), netip.Prefix.Compare) }
+		if !slices.Equal(sort(set.Members), members) || !slices.Equal(sort(set.Exceptions), exceptions) {
+			t.Errorf("set %s holds %v but %v, want %v but %v", name, set.Members, set.Exceptions, members, exceptions)
+		}
+	}
+	halves, inside := prefixes("0.0.0.0/1", "128.0.0.0/1"), prefixes("10.244.0.0/16", "203.0.113.7/32")
+	must(t, sets.Create("four", false), sets.Except("four", inside), sets.Add("four", halves), sets.Except("four", inside))
+	holds("four", halves, inside)
+	nfnetlinktest.Run(t, "ipset", `ipset test four 1.1.1.1; ipset test four 203.0.113.8
+		if ipset test four 10.244.7.7 || ipset test four 203.0.113.7; then exit 1; fi`)
+	must(t, sets.Except("four", halves[1:]), sets.Add("four", inside[1:]))
+	holds("four", prefixes("0.0.0.0/1", "203.0.113.7/32"), prefixes("10.244.0.0/16", "128.0.0.0/1"))
+	must(t, sets.Remove("four", slices.Concat(halves, inside)))
+	holds("four", nil, nil)
+	nfnetlinktest.Run(t, "ipset", "if ipset test four 1.1.1.1; then exit 1; fi")
+	six := prefixes("::/1", "8000::/1")
+	must(t, sets.Create("six", true), sets.Add("six", six), sets.Except("six", prefixes("fd00:1::/64")))
+	holds("six", six, prefixes("fd00:1::/64"))
+}
+
 func TestManyMembers(t *testing.T) {
 	nfnetlinktest.Namespace(t)
 	want := many(100_000)
@@ -99,10 +130,11 @@ func TestOthersSets(t *testing.T) {
 	if got := members(t, "plain"); !slices.Equal(got, prefixes("10.1.0.0/16", "10.2.3.4/32")) {
 		t.Errorf("plain: %v", got)
 	}
-	for _, name := range []string{"except", "expire"} {
-		if set, err := (&Sets{}).Read(name); err != nil || !set.Odd {
-			t.Errorf("%s: %+v, %v", name, set, err)
-		}
+	if set, err := (&Sets{}).Read("except"); err != nil || set.Odd || !slices.Equal(set.Members, prefixes("10.1.0.0/16")) || !slices.Equal(set.Exceptions, prefixes("10.1.2.3/32")) {
+		t.Errorf("except: %+v, %v", set, err)
+	}
+	if set, err := (&Sets{}).Read("expire"); err != nil || !set.Odd {
+		t.Errorf("expire: %+v, %v", set, err)
 	}
 	if set, err := (&Sets{}).Read("ip"); err != nil || set.Kind == Kind(false) {
 		t.Errorf("ip: %+v, %v", set, err)
