@@ -74,6 +74,10 @@ func within(record protocol.Record) protocol.Record {
 		d := *record.Drops
 		d.Packets, d.Bytes = min(d.Packets, protocol.MaxCount), min(d.Bytes, protocol.MaxCount)
 		return protocol.Record{Drops: &d}
+	case record.Lapse != nil:
+		l := *record.Lapse
+		l.Duration = min(max(l.Duration, 0), protocol.MaxLapse)
+		return protocol.Record{Lapse: &l}
 	}
 	return record
 }

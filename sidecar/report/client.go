@@ -6,20 +6,16 @@ package report
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	"github.com/bulkhead-dev/bulkhead/sidecar/dial"
 )
 
 const (
@@ -39,32 +35,23 @@ const (
 
 // Client sends records to the feed.
 type Client struct {
-	// TokenFile is read for every report, since the kubelet replaces it.
-	TokenFile string
-	Log       *slog.Logger
+	*dial.Feed
+	Log *slog.Logger
 
-	dialer              tls.Dialer
-	address, serverName string
-	buffer              buffer
+	buffer buffer
 
 	pause, dropsPause, longestPause, farewell time.Duration
 }
 
 // New makes a client; Run sends.
 func New(feed *config.Feed, log *slog.Logger) (*Client, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(feed.CA)) {
-		return nil, errors.New("use the feed's CA: there is no certificate in it")
+	server, err := dial.New(feed)
+	if err != nil {
+		return nil, err
 	}
 	return &Client{
-		TokenFile: protocol.TokenFile,
-		Log:       log,
-		dialer: tls.Dialer{
-			NetDialer: &net.Dialer{},
-			Config:    &tls.Config{RootCAs: pool, ServerName: feed.ServerName, MinVersion: tls.VersionTLS13},
-		},
-		address:      feed.Address.String(),
-		serverName:   feed.ServerName,
+		Feed:         server,
+		Log:          log,
 		buffer:       buffer{changed: make(chan struct{}, 1)},
 		pause:        pause,
 		dropsPause:   dropsPause,
@@ -141,19 +128,15 @@ func empty(report protocol.Report) bool { return len(report.Records) == 0 && rep
 var errRefused = errors.New("the feed does not understand it")
 
 func (c *Client) send(ctx context.Context, report protocol.Report) error {
-	token, err := os.ReadFile(c.TokenFile)
-	if err != nil {
-		return fmt.Errorf("read token: %w", err)
-	}
 	body, err := json.Marshal(report)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
-	code, reason, err := c.post(ctx, strings.TrimSpace(string(token)), body)
+	code, reason, err := c.post(ctx, body)
 	if err != nil || code == taken {
 		return err
 	}
-	err = fmt.Errorf("answer %d: %s", code, protocol.Text(strings.TrimSpace(reason)))
+	err = fmt.Errorf("answer %d: %s", code, reason)
 	if code == notUnderstood {
 		err = fmt.Errorf("%w: %w", errRefused, err)
 	}
