@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,31 +54,45 @@ func (labelled) Labels(_ context.Context, namespace string) (map[string]string, 
 
 func (labelled) Limits(string) ([]corev1.LimitRangeItem, error) { return nil, nil }
 
-func newHandler(t *testing.T, d deciders) http.Handler {
+// newHandler decides by the engine; the registry has its metrics. Tenants are in YAML.
+func newHandler(t *testing.T, config, owners string, engine webhook.Engine, remember int) (http.Handler, metrics.KubeRegistry) {
 	t.Helper()
 	parsed, err := configv1alpha1.Parse([]byte(config))
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody, err := tenants.Load(parsed, t.TempDir())
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "tenants.yaml"), []byte(owners), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	static, err := tenants.Load(parsed, folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := webhook.NewAdmission(parsed, webhook.Parts{Tenants: nobody, Namespaces: labelled{}, Engine: func() webhook.Engine { return d.engine }})
+	admission, err := webhook.NewAdmission(parsed, webhook.Parts{
+		Tenants: static, Namespaces: labelled{}, Engine: func() webhook.Engine { return engine }, Remember: remember,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	registry := metrics.NewKubeRegistry()
 	return webhook.NewHandler(webhook.Options{
 		Admission:      admission,
-		Metrics:        webhook.NewMetrics(metrics.NewKubeRegistry()),
+		Metrics:        webhook.NewMetrics(registry),
 		MetricsHandler: http.NotFoundHandler(),
 		MaxInFlight:    10,
 		RequestTimeout: time.Minute,
-	})
+	}), registry
 }
 
 // review asks the handler whether the object may be created in the namespace.
 func review(t *testing.T, handler http.Handler, kind metav1.GroupVersionKind, resource, namespace string, object any) *admissionv1.AdmissionResponse {
+	t.Helper()
+	return post(t, handler, webhook.ValidatePath, kind, resource, namespace, object)
+}
+
+// post sends a review of the creation of the object to one of the webhook's paths.
+func post(t *testing.T, handler http.Handler, path string, kind metav1.GroupVersionKind, resource, namespace string, object any) *admissionv1.AdmissionResponse {
 	t.Helper()
 	raw, err := json.Marshal(object)
 	if err != nil {
@@ -97,7 +113,7 @@ func review(t *testing.T, handler http.Handler, kind metav1.GroupVersionKind, re
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.ValidatePath, bytes.NewReader(body))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, request)
@@ -123,7 +139,7 @@ var texts = map[string]string{
 // of which the answer warns in the same words.
 func TestHandler(t *testing.T) {
 	d := newDeciders(t)
-	handler := newHandler(t, d)
+	handler, _ := newHandler(t, config, "", d.engine, 0)
 	for _, f := range fixtures(t) {
 		namespace := f.level.Name + "--" + f.level.Version
 		_, answers := d.disagreement(t, question{f.pod, [3]rego.Level{f.level, f.level, f.level}})

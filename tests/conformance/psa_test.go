@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -107,15 +108,19 @@ func (d deciders) disagreement(t testing.TB, q question) (difference string, ans
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &pod); err != nil {
 		return "", answers // the API server refuses it by itself
 	}
-	result, err := d.engine.Evaluate(t.Context(), rego.Input{
+	in := rego.Input{
 		Request: rego.Request{Operation: rego.Create, Resource: "pods"},
 		Object:  data,
 		Enforce: q.levels[0],
 		Warn:    q.levels[1],
 		Audit:   q.levels[2],
-	})
+	}
+	result, err := d.engine.Evaluate(t.Context(), in)
 	if err != nil {
 		return fmt.Sprintf("ours errs: %v", err), answers
+	}
+	if again, err := d.engine.Evaluate(t.Context(), d.engine.Canonical(in)); err != nil || !reflect.DeepEqual(again, result) {
+		return fmt.Sprintf("ours %v, of the canonical form %v, %v", result, again, err), answers
 	}
 	for i, violations := range [3][]rego.Violation{result.Violations, result.Warnings, result.Audit} {
 		theirs, err := d.theirs(&pod, q.levels[i])
