@@ -24,7 +24,7 @@ type check struct {
 	name    string   // what is tried, for the table
 	with    Outcome  // what it comes to with Bulkhead
 	family  family   // what to look at if it does not
-	limit   string   // why Reached is known not to be prevented yet; empty: it is a failure
+	limit   string   // why Reached is known not to be prevented with addressing cidr; empty: it is a failure
 
 	baseline, protected play
 }
@@ -62,7 +62,7 @@ func (c check) run(ctx context.Context, s *stage) Result {
 		ID: c.id, Name: c.name, Threats: c.threats, Expected: expected, Seen: seen, Detail: detail,
 		Seconds: seconds(time.Since(began)),
 	}
-	result.Verdict = c.judge(s.protected, expected, seen, err)
+	result.Verdict = c.judge(s.protected, s.identity, expected, seen, err)
 	switch result.Verdict {
 	case Skipped:
 		result.Detail = err.Error()
@@ -77,7 +77,7 @@ func (c check) run(ctx context.Context, s *stage) Result {
 	return result
 }
 
-func (c check) judge(protected bool, expected, seen Outcome, err error) Verdict {
+func (c check) judge(protected, identity bool, expected, seen Outcome, err error) Verdict {
 	switch skipped := (*skip)(nil); {
 	case errors.As(err, &skipped):
 		return Skipped
@@ -87,7 +87,7 @@ func (c check) judge(protected bool, expected, seen Outcome, err error) Verdict 
 		return Pass
 	case protected && expected == Blocked && seen == Denied:
 		return Pass // stopped earlier than it had to be
-	case protected && seen == Reached && c.limit != "":
+	case protected && !identity && seen == Reached && c.limit != "":
 		return KnownLimit
 	}
 	return Fail
@@ -110,7 +110,7 @@ const unknownRemedy = "nothing was shown, so nothing is proven: see what went wr
 
 func (f family) remedy(protected bool) string {
 	const (
-		packets   = "see that cluster.tenantCIDRs and nodeCIDRs of Bulkhead's configuration name all addresses of tenants and nodes (docs/operate.md), and what the sidecars say (kubectl logs POD -c bulkhead-firewall; --keep leaves the pods)"
+		packets   = "see that Bulkhead knows all ranges of the cluster (docs/operate.md; with addressing cidr, cluster.tenantCIDRs and nodeCIDRs name all addresses of tenants and nodes), and what the sidecars say (kubectl logs POD -c bulkhead-firewall; --keep leaves the pods)"
 		admission = "see that the webhook is asked about the namespace (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml), that the namespace and your user are not exempt in Bulkhead's configuration, and that the tenant's enforcement is enforce"
 	)
 	switch {
@@ -121,7 +121,7 @@ func (f family) remedy(protected bool) string {
 	case f == byBoth:
 		return "if a pod was admitted, " + admission + "; if not, " + packets
 	case f == mustWork:
-		return "see that the pods' addresses lie in the tenant's ranges (kubectl get tenants -o yaml; kubectl get pods -o wide), and what the sidecar says (kubectl logs POD -c bulkhead-firewall)"
+		return "see that the sidecars are told of their peers (Events of the pods; with addressing cidr, that the pods' addresses lie in the tenant's ranges: kubectl get tenants -o yaml; kubectl get pods -o wide), and what the sidecar says (kubectl logs POD -c bulkhead-firewall)"
 	}
 	return packets
 }

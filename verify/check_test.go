@@ -92,10 +92,17 @@ func TestJudge(t *testing.T) {
 		"an error outweighs what is said": {free, true, Blocked, Blocked, errors.New("late"), Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := test.check.judge(test.protected, test.expected, test.seen, test.err); got != test.want {
+			if got := test.check.judge(test.protected, false, test.expected, test.seen, test.err); got != test.want {
 				t.Errorf("%s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// TestNoLimitOfIdentity: what is known not to be prevented is so with addressing cidr only.
+func TestNoLimitOfIdentity(t *testing.T) {
+	if got := (check{limit: "because"}).judge(true, true, Blocked, Reached, nil); got != Fail {
+		t.Errorf("%s, want %s", got, Fail)
 	}
 }
 

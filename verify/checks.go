@@ -27,11 +27,14 @@ func checks() []check {
 
 		{"S1", []string{"S1"}, "send towards the other tenant's ClusterIP", Blocked, byPackets, limitClusterIP, towardsClusterIP, towardsClusterIP},
 		{"S2", []string{"S2"}, "connect to the other tenant by its NodePort", Blocked, byPackets, "", nodePort, nodePort},
+		{"S2-load-balancer", []string{"S2"}, "connect to the other tenant by its load balancer's address", Blocked, byPackets, "", loadBalancer, loadBalancer},
+		{"S2-public", []string{"S2"}, "connect to a Service that the other tenant has made public", Reached, mustWork, "", publicService, publicService},
 		{"S2-probe-ports", []string{"S2", "S4"}, "connect to a port that the victim's own probes name, masqueraded by a node", Denied, byAdmission, "", probePort, probePort},
 		{"S3", []string{"S3"}, "put the other tenant's address behind an own Service", Blocked, byPackets, "", forgedEndpoints, forgedEndpoints},
 		{"S4", []string{"S4"}, "put the other tenant's address behind an external address", Blocked, byPackets, "", externalAddress, externalAddress},
 
 		{"S5", []string{"S5"}, "ask the network plugin for an address of one's choice", Denied, byAdmission, "", dryRun(chosenAddress), deniedBy(chosenAddress, "fw-network-annotations")},
+		{"S7", []string{"S7"}, "reach a pod that has just become Ready, and be reached by it", Reached, mustWork, "", newPod, newPod},
 
 		{"D2", []string{"D2"}, "the same as security-8 with three capabilities", Denied, byAdmission, "", entersWithCapabilities, capabilitiesAreDenied},
 		{"D3", []string{"D3"}, "mount the node's files", Denied, byAdmission, "", dryRun(hostFiles), deniedBy(hostFiles, "pss-host-path")},
@@ -51,7 +54,7 @@ func checks() []check {
 }
 
 const (
-	noRevocation = "with addressing cidr no peer of a running pod is revoked; TestEstablishedFlowsAreCut (tests/netns) plays it"
+	noRevocation = "verify can revoke no peer of a running pod; TestEstablishedFlowsAreCut (tests/netns) plays it"
 	noKilling    = "nobody can kill it from inside a tenant's pod, nor by the API; TestRulesOutliveTheSidecar (tests/netns) and the test bed, which own the node, play it"
 
 	limitClusterIP = "with addressing cidr the sender's firewall cannot tell whose ClusterIP it is: the packet leaves the pod, and the receiver's firewall drops it (security-3)"

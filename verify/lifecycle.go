@@ -258,12 +258,16 @@ func (r *run) createTenant(ctx context.Context, side Side) error {
 		Spec: v1alpha1.TenantSpec{
 			Namespaces:  []string{side.Namespace},
 			Networks:    r.options.Networks,
-			Addressing:  v1alpha1.Addressing{Mode: v1alpha1.AddressingCIDR},
+			Addressing:  v1alpha1.Addressing{Mode: v1alpha1.AddressingIdentity},
 			PodSecurity: v1alpha1.PodSecurity{Enforce: v1alpha1.Baseline, Warn: v1alpha1.Baseline},
 			Enforcement: v1alpha1.Enforce,
 		},
 	}
+	if len(side.CIDRs) == 0 {
+		tenant.Spec.Public = []string{side.Namespace + "/" + serviceName(public)}
+	}
 	for _, cidr := range side.CIDRs {
+		tenant.Spec.Addressing.Mode = v1alpha1.AddressingCIDR
 		tenant.Spec.Addressing.CIDRs = append(tenant.Spec.Addressing.CIDRs, cidr.String())
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&tenant)
@@ -272,7 +276,7 @@ func (r *run) createTenant(ctx context.Context, side Side) error {
 	}
 	delete(content, "status")
 	if _, err := r.tenants.Create(ctx, &unstructured.Unstructured{Object: content}, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("make the tenant %s with the ranges %v: %w", side.Namespace, side.CIDRs, err)
+		return fmt.Errorf("make the tenant %s with addressing %s %v: %w", side.Namespace, tenant.Spec.Addressing.Mode, side.CIDRs, err)
 	}
 	return nil
 }

@@ -40,8 +40,9 @@ type Options struct {
 // Side is one of the two tenants. A is the one that is attacked, mostly.
 type Side struct {
 	Namespace   string
-	CIDRs       []netip.Prefix    // that the IPAM gives to the namespace
+	CIDRs       []netip.Prefix    // that the IPAM gives to the namespace; none: addressing identity
 	Annotations map[string]string // of the namespace, for the IPAM
+	public      []string          // Services that the Tenant of an existing namespace names so
 }
 
 // DefaultImage is what `make image` calls the probe.
@@ -68,10 +69,10 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("--annotate%s: with --existing the namespaces are left as they are", flag))
 		case (o.Existing || o.Baseline) && len(side.CIDRs) > 0:
 			errs = append(errs, fmt.Errorf("--cidrs%s: not needed with --existing or --baseline", flag))
-		case !o.Existing && !o.Baseline && len(side.CIDRs) == 0:
-			errs = append(errs, fmt.Errorf("--cidrs%s: name the ranges that your IPAM gives to pods in namespace %s; "+
-				"tenants are told apart by their addresses", flag, side.Namespace))
 		}
+	}
+	if (len(o.A.CIDRs) == 0) != (len(o.B.CIDRs) == 0) {
+		errs = append(errs, errors.New("--cidrs-a and --cidrs-b belong together: both for tenants with addressing cidr, neither for identity"))
 	}
 	if o.A.Namespace == o.B.Namespace {
 		errs = append(errs, fmt.Errorf("--namespace-a and --namespace-b are both %s", o.A.Namespace))

@@ -34,7 +34,8 @@ func TestValidate(t *testing.T) {
 		want   []string // parts of the error; none: no error
 	}{
 		"right":                      {func(*Options) {}, nil},
-		"no ranges":                  {func(o *Options) { o.A.CIDRs, o.B.CIDRs = nil, nil }, []string{"--cidrs-a", "--cidrs-b"}},
+		"no ranges":                  {func(o *Options) { o.A.CIDRs, o.B.CIDRs = nil, nil }, nil},
+		"ranges of one":              {func(o *Options) { o.B.CIDRs = nil }, []string{"--cidrs-a", "--cidrs-b"}},
 		"no ranges without Bulkhead": {func(o *Options) { o.A.CIDRs, o.B.CIDRs, o.Baseline = nil, nil, true }, nil},
 		"no ranges of existing ones": {func(o *Options) { o.A.CIDRs, o.B.CIDRs, o.Existing = nil, nil, true }, nil},
 		"ranges without Bulkhead":    {func(o *Options) { o.Baseline = true }, []string{"--cidrs-a", "--cidrs-b"}},

@@ -207,7 +207,7 @@ func (r *run) misplaced(p *corev1.Pod) error {
 		if err != nil {
 			return err
 		}
-		if r.options.Baseline || slices.ContainsFunc(side.CIDRs, func(c netip.Prefix) bool { return c.Contains(address) }) {
+		if r.options.Baseline || len(side.CIDRs) == 0 || slices.ContainsFunc(side.CIDRs, func(c netip.Prefix) bool { return c.Contains(address) }) {
 			continue
 		}
 		return fmt.Errorf("pod %s/%s got the address %s, which lies in none of its tenant's ranges %v: with addressing cidr Bulkhead tells tenants apart by their addresses, "+

@@ -19,9 +19,11 @@ import (
 type stage struct {
 	*run
 	protected bool
-	a, b      tenant
-	web       *corev1.Service // a's, with two endpoints
-	early     func() (early, error)
+	// identity: the tenants' peers are the pods that exist, not ranges.
+	identity bool
+	a, b     tenant
+	web      *corev1.Service // a's, with two endpoints
+	early    func() (early, error)
 }
 
 // tenant is one side and its standing pods.
@@ -47,7 +49,7 @@ func (r *run) prepare(ctx context.Context) (*stage, error) {
 			return nil, err
 		}
 	}
-	s := &stage{run: r, protected: !r.options.Baseline, a: tenant{namespace: r.options.A.Namespace}, b: tenant{namespace: r.options.B.Namespace}}
+	s := &stage{run: r, protected: !r.options.Baseline, identity: r.identity(), a: tenant{namespace: r.options.A.Namespace}, b: tenant{namespace: r.options.B.Namespace}}
 	s.early = s.oncePlayEarly(ctx)
 
 	endpoint := func(p *corev1.Pod) { p.Labels[endpointLabel] = "web" }
@@ -77,12 +79,16 @@ func (r *run) prepare(ctx context.Context) (*stage, error) {
 	return s, err
 }
 
+// identity tells whether the tenants have no ranges.
+func (r *run) identity() bool { return !r.options.Baseline && len(r.options.A.CIDRs) == 0 }
+
 // readTenant takes the ranges of an existing namespace from its Tenant.
 func (r *run) readTenant(ctx context.Context, side *Side) error {
 	tenant, err := r.tenantOf(ctx, side.Namespace)
 	if err != nil {
 		return err
 	}
+	side.public = tenant.Spec.Public
 	for _, cidr := range tenant.Spec.Addressing.CIDRs {
 		prefix, err := netip.ParsePrefix(cidr)
 		if err != nil {
@@ -114,11 +120,14 @@ func (r *run) waitUntilLive(ctx context.Context, namespace string) error {
 	return nil
 }
 
+// serviceName is what a Service of the run is called.
+func serviceName(name string) string { return "bulkhead-verify-" + name }
+
 // service is a Service of the run for the probe's two ports.
 func (r *run) service(namespace, name string, change func(*corev1.Service)) *corev1.Service {
 	policy := corev1.IPFamilyPolicyPreferDualStack
 	service := &corev1.Service{
-		ObjectMeta: r.meta(namespace, "bulkhead-verify-"+name),
+		ObjectMeta: r.meta(namespace, serviceName(name)),
 		Spec: corev1.ServiceSpec{
 			IPFamilyPolicy: &policy,
 			Ports: []corev1.ServicePort{

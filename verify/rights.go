@@ -39,6 +39,7 @@ func (o *Options) rights() []right {
 		{"get", "", "pods", "log", true, "read what they tried first"},
 		{"patch", "", "pods", "ephemeralcontainers", true, "try what kubectl debug does"},
 		{"create list delete", "", "services", "", true, "go by Services"},
+		{"patch", "", "services", "status", true, "give a Service a load balancer's address"},
 		{"create list delete", "discovery.k8s.io", "endpointslices", "", true, "try to forge a Service's endpoints"},
 	}
 	if !o.Existing {

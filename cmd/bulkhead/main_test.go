@@ -48,7 +48,7 @@ func TestVerifyFlagsThatAreWrong(t *testing.T) {
 		args []string
 		want []string // parts of the error
 	}{
-		"nothing":         {nil, []string{"--cidrs-a", "--cidrs-b"}},
+		"one side's":      {[]string{"--cidrs-a", "172.16.3.0/24"}, []string{"--cidrs-a", "--cidrs-b"}},
 		"no range":        {[]string{"--cidrs-a", "172.16.3.0", "--cidrs-b", "172.16.4.0/24"}, []string{"--cidrs-a"}},
 		"not an address":  {[]string{"--cidrs-a", "172.16.300.0/25", "--cidrs-b", "172.16.4.0/24"}, []string{`--cidrs-a: "172.16.300.0/25" is not a CIDR, e.g. 172.16.3.0/24`}},
 		"host bits":       {[]string{"--cidrs-a", "172.16.3.7/24", "--cidrs-b", "172.16.4.0/24"}, []string{"is 172.16.3.0/24 meant?"}},

@@ -27,7 +27,7 @@ type sideFlags struct{ cidrs, annotations []string }
 func newVerifyCommand() *cobra.Command {
 	f := verifyFlags{options: verify.NewOptions()}
 	command := &cobra.Command{
-		Use:   "verify --cidrs-a CIDR,… --cidrs-b CIDR,…",
+		Use:   "verify [--cidrs-a CIDR,… --cidrs-b CIDR,…]",
 		Short: "Prove on a live cluster that tenants are isolated",
 		Long: `verify makes two tenants in the cluster, lets each attack the other by all the ways
 round a firewall that Bulkhead knows of, prints what was tried, expected and seen,
@@ -35,13 +35,17 @@ and takes everything away again, also after Ctrl-C.
 
 It makes two namespaces, two Tenants and about six small pods; with --baseline, on a
 cluster without Bulkhead, also privileged ones, which flush nothing but firewalls that
-the run itself has made. Your IPAM must give pods in the two namespaces addresses from
-the ranges that --cidrs-a and --cidrs-b name; with --existing you let it use namespaces
-of two tenants of yours.
+the run itself has made. The Tenants have addressing identity, or with --cidrs-a and
+--cidrs-b addressing cidr: then your IPAM must give pods in the two namespaces
+addresses from these ranges. With --existing you let it use namespaces of two tenants
+of yours.
 
 Exit code 0: all is as expected; known limits and what was not played are told.
 1: something is not, or could not be shown. 2: the run could not be made.`,
 		Example: `  # On a cluster with Bulkhead
+  bulkhead verify --image registry.example/bulkhead/probe:dev
+
+  # The same for addressing cidr
   bulkhead verify --cidrs-a 172.16.3.0/24 --cidrs-b 172.16.4.0/24 --image registry.example/bulkhead/probe:dev
 
   # Before Bulkhead is installed: do the attacks work here at all?
@@ -61,8 +65,8 @@ func (f *verifyFlags) addFlags(flags *pflag.FlagSet) {
 	f.cluster.addFlags(flags)
 	flags.StringVar(&o.A.Namespace, "namespace-a", o.A.Namespace, "`namespace` of the tenant that is attacked")
 	flags.StringVar(&o.B.Namespace, "namespace-b", o.B.Namespace, "`namespace` of the attacker")
-	flags.StringSliceVar(&f.a.cidrs, "cidrs-a", nil, "`ranges` that the IPAM gives to namespace A")
-	flags.StringSliceVar(&f.b.cidrs, "cidrs-b", nil, "`ranges` that the IPAM gives to namespace B")
+	flags.StringSliceVar(&f.a.cidrs, "cidrs-a", nil, "for addressing cidr: `ranges` that the IPAM gives to namespace A")
+	flags.StringSliceVar(&f.b.cidrs, "cidrs-b", nil, "for addressing cidr: `ranges` that the IPAM gives to namespace B")
 	flags.StringArrayVar(&f.a.annotations, "annotate-a", nil, "annotation `key=value` for namespace A, for the IPAM; may be repeated")
 	flags.StringArrayVar(&f.b.annotations, "annotate-b", nil, "annotation `key=value` for namespace B, for the IPAM; may be repeated")
 	flags.StringSliceVar(&o.Networks, "network", nil, "further networks of every pod, as `namespace/name` of Multus")
