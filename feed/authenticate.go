@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/klog/v2"
 
+	"github.com/bulkhead-dev/bulkhead/feed/peers"
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
@@ -51,6 +52,12 @@ type TokenReviewer interface {
 // Pod is the pod that a token is bound to.
 type Pod struct {
 	Namespace, Name, UID string
+	// Expires is the end of the token's life; zero: it does not say.
+	Expires time.Time
+}
+
+func (p *Pod) ref() peers.PodRef {
+	return peers.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID}
 }
 
 // refusal is the answer to a request that does not pass.
@@ -107,7 +114,8 @@ func (a *authenticator) authenticate(r *http.Request) (*Pod, *refusal) {
 		return nil, refused
 	}
 	a.metrics.reviewed("good")
-	if life := min(goodFor, time.Until(expiry(token))); life > 0 {
+	pod.Expires = expiry(token)
+	if life := min(goodFor, time.Until(pod.Expires)); life > 0 {
 		a.good.Add(key, pod, life)
 	}
 	return pod, nil

@@ -154,7 +154,7 @@ func check(t *testing.T, answer *httptest.ResponseRecorder, code int, text strin
 	}
 }
 
-// samples are the metrics' values by name and labels, such as `x_total{tenant="alice"}`.
+// samples are the metrics' values but 0, by name and labels, such as `x_total{tenant="alice"}`.
 func (b *bench) samples(t *testing.T) map[string]float64 {
 	t.Helper()
 	families, err := b.registry.Gather()
@@ -169,7 +169,9 @@ func (b *bench) samples(t *testing.T) map[string]float64 {
 				labels = append(labels, fmt.Sprintf("%s=%q", label.GetName(), label.GetValue()))
 			}
 			name := family.GetName() + "{" + strings.Join(labels, ",") + "}"
-			all[name] = metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+			if value := metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount()); value != 0 {
+				all[name] = value
+			}
 		}
 	}
 	return all

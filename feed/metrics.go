@@ -2,6 +2,7 @@ package feed
 
 import (
 	"strconv"
+	"time"
 
 	"k8s.io/component-base/metrics"
 
@@ -18,6 +19,12 @@ type Metrics struct {
 	lost       *metrics.CounterVec
 	requests   *metrics.CounterVec
 	reviews    *metrics.CounterVec
+	lapses     *metrics.CounterVec
+	streams    *metrics.Gauge
+	perTenant  *metrics.GaugeVec
+	ends       *metrics.CounterVec
+	bytes      *metrics.Counter
+	wait       *metrics.Histogram
 }
 
 // Registry is where metrics are registered, such as component-base's KubeRegistry.
@@ -45,6 +52,10 @@ func NewMetrics(open, perTenant Registry) *Metrics {
 			"Number of records that the tenant's sidecars could not keep until they were reported.", "tenant"),
 		requests: counter(open, "feed", "requests_total",
 			"Number of requests to the feed by the answer's code.", "code"),
+		lapses: counter(perTenant, "firewall", "feed_lapses_total",
+			"Number of times that a firewall of the tenant did not hear of its peers for longer than its lease.", "tenant"),
+		ends: counter(open, "feed", "stream_ends_total",
+			"Number of streams to sidecars that ended, by reason: closed (by the sidecar or the network), slow, unacknowledged, protocol, gone (the pod), age or drained.", "reason"),
 		reviews: counter(open, "feed", "token_reviews_total",
 			"Number of tokens that the API server was asked about, by result: good, refused or error.", "result"),
 		repair: metrics.NewHistogramVec(&metrics.HistogramOpts{
@@ -53,12 +64,44 @@ func NewMetrics(open, perTenant Registry) *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"stage"}),
 	}
-	open.MustRegister(m.repair)
+	m.streams = metrics.NewGauge(&metrics.GaugeOpts{
+		Namespace: "bulkhead", Subsystem: "feed", Name: "streams", StabilityLevel: metrics.ALPHA,
+		Help: "Number of sidecars that hear of their peers from this replica.",
+	})
+	m.perTenant = metrics.NewGaugeVec(&metrics.GaugeOpts{
+		Namespace: "bulkhead", Subsystem: "feed", Name: "tenant_streams", StabilityLevel: metrics.ALPHA,
+		Help: "Number of the tenant's sidecars that hear of their peers from this replica.",
+	}, []string{"tenant"})
+	m.bytes = metrics.NewCounter(&metrics.CounterOpts{
+		Namespace: "bulkhead", Subsystem: "feed", Name: "sent_bytes_total", StabilityLevel: metrics.ALPHA,
+		Help: "Number of bytes that sidecars were told, before encryption.",
+	})
+	m.wait = metrics.NewHistogram(&metrics.HistogramOpts{
+		Namespace: "bulkhead", Subsystem: "feed", Name: "snapshot_wait_seconds", StabilityLevel: metrics.ALPHA,
+		Help:    "Time that a sidecar waited for its first snapshot: more than a moment where an address was another tenant's before.",
+		Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40},
+	})
+	open.MustRegister(m.repair, m.streams, m.bytes, m.wait)
+	perTenant.MustRegister(m.perTenant)
 	return m
 }
 
 func (m *Metrics) answered(code int)      { m.requests.WithLabelValues(strconv.Itoa(code)).Inc() }
 func (m *Metrics) reviewed(result string) { m.reviews.WithLabelValues(result).Inc() }
+
+func (m *Metrics) ended(reason string)    { m.ends.WithLabelValues(reason).Inc() }
+func (m *Metrics) sent(bytes int)         { m.bytes.Add(float64(bytes)) }
+func (m *Metrics) waited(d time.Duration) { m.wait.Observe(d.Seconds()) }
+
+// joined counts a stream until the function that it returns is called.
+func (m *Metrics) joined(tenant string) (left func()) {
+	m.streams.Inc()
+	m.perTenant.WithLabelValues(tenant).Inc()
+	return func() {
+		m.streams.Dec()
+		m.perTenant.WithLabelValues(tenant).Dec()
+	}
+}
 
 // observe counts a valid report.
 func (m *Metrics) observe(tenant string, report *protocol.Report) {
@@ -75,6 +118,8 @@ func (m *Metrics) observe(tenant string, report *protocol.Report) {
 			m.repair.WithLabelValues("whole").Observe(record.Tampering.Whole.Seconds())
 		case record.Failure != nil:
 			m.failures.WithLabelValues(tenant).Inc()
+		case record.Lapse != nil:
+			m.lapses.WithLabelValues(tenant).Inc()
 		case record.Drops != nil:
 			m.packets.WithLabelValues(tenant, string(record.Drops.Direction), record.Drops.Reason).Add(float64(record.Drops.Packets))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 const (
 	ReasonTampered = "FirewallTampered"
 	ReasonFailed   = "FirewallFailed"
+	ReasonLapsed   = "FeedLapsed"
 )
 
 // report takes a report of the sender's.
@@ -61,6 +63,8 @@ func (s *server) tell(from sender, record protocol.Record) {
 		at, reason, message = record.Tampering.Time, ReasonTampered, tampered(record.Tampering)
 	case record.Failure != nil:
 		at, reason, message = record.Failure.Time, ReasonFailed, "the firewall is not in force, all traffic of the pod is dropped: "+record.Failure.Detail
+	case record.Lapse != nil:
+		at, reason, message = record.Lapse.Time, ReasonLapsed, "the firewall did not hear who its peers are, and let nobody new in: it is back "+within(record.Lapse.Duration)
 	default:
 		return
 	}
@@ -80,10 +84,10 @@ func tampered(t *protocol.Tampering) string {
 }
 
 func within(d time.Duration) string {
-	for _, bound := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second} {
+	for _, bound := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute, time.Hour} {
 		if d <= bound {
-			return "within " + bound.String()
+			return "within " + strings.NewReplacer("1m0s", "1m", "1h0m0s", "1h").Replace(bound.String())
 		}
 	}
-	return "after more than 10s"
+	return "after more than 1h"
 }

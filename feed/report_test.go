@@ -25,7 +25,7 @@ func TestReport(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		"Pod/alice/web Warning FirewallTampered: the firewall was changed by somebody else (jump) and repaired within 100ms: INPUT: the jump is gone",
 		"Pod/alice/web Warning FirewallFailed: the firewall is not in force, all traffic of the pod is dropped: iptables-restore: no chain",
-		"Pod/alice/web Warning FirewallTampered: the firewall was changed by somebody else (other) and repaired after more than 10s",
+		"Pod/alice/web Warning FirewallTampered: the firewall was changed by somebody else (other) and repaired within 1m",
 	}, b.events.all); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

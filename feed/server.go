@@ -1,6 +1,9 @@
 package feed
 
 import (
+	"bufio"
+	"encoding/json"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -8,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/klog/v2"
 
+	"github.com/bulkhead-dev/bulkhead/feed/peers"
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
@@ -31,6 +35,10 @@ type Options struct {
 	// Metrics count what is reported; TenantMetrics serves those that name tenants.
 	Metrics       *Metrics
 	TenantMetrics http.Handler
+	// Peers knows who belongs to whom, for streams; nil: there are none. Lease is what
+	// it was made with.
+	Peers *peers.Store
+	Lease time.Duration
 }
 
 const (
@@ -42,8 +50,22 @@ const (
 	maxPerClient = 16
 )
 
-// NewHandler serves the feed.
-func NewHandler(o Options) http.Handler {
+// Handler serves the feed.
+type Handler struct {
+	http.Handler
+	streams *streams // nil: none
+}
+
+// Drain has the streams end, spread over the time, so that not all come to another
+// replica at once, and lets none begin.
+func (h *Handler) Drain(over time.Duration) {
+	if h.streams != nil {
+		h.streams.Drain(over)
+	}
+}
+
+// NewHandler makes a Handler.
+func NewHandler(o Options) *Handler {
 	s := &server{
 		tokens:  newAuthenticator(o.Tokens, o.Metrics),
 		tenant:  o.Tenant,
@@ -53,8 +75,25 @@ func NewHandler(o Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+protocol.ReportPath, s.authenticated(s.report))
-	mux.Handle("GET "+MetricsPath, &guardedMetrics{s.tokens, o.Access, o.TenantMetrics})
-	return observed(recovered(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux))), o.Metrics)
+	mux.Handle("GET "+MetricsPath, &guarded{MetricsPath, s.tokens, o.Access, o.TenantMetrics})
+	h := &Handler{}
+	if o.Peers != nil {
+		h.streams = &streams{store: o.Peers, lease: o.Lease, metrics: o.Metrics, leave: make(chan struct{})}
+		mux.Handle("GET "+protocol.PeersPath, s.authenticated(h.streams.open))
+		mux.Handle("GET "+protocol.ConnectedPath, &guarded{protocol.ConnectedPath, s.tokens, o.Access, connected(o.Peers)})
+	}
+	h.Handler = observed(recovered(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux))), o.Metrics)
+	return h
+}
+
+// connected tells how many pods of each tenant hear of their peers from here.
+func connected(store *peers.Store) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(protocol.Connected{Tenants: store.Connected()}); err != nil {
+			klog.V(4).InfoS("Cannot tell how many are connected", "err", err)
+		}
+	})
 }
 
 type server struct {
@@ -136,6 +175,15 @@ type codeRecorder struct {
 func (r *codeRecorder) WriteHeader(code int) {
 	r.code = code
 	r.ResponseWriter.WriteHeader(code)
+}
+
+// Hijack is an answer too.
+func (r *codeRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	connection, buffered, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil {
+		r.code = http.StatusSwitchingProtocols
+	}
+	return connection, buffered, err
 }
 
 // Unwrap lets http.ResponseController find the connection.

@@ -1,6 +1,9 @@
 package protocol
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+)
 
 const (
 	// PeersPath is where a sidecar asks for the stream of its peers, with Upgrade as
@@ -107,8 +110,19 @@ type Open struct {
 	Port     uint16     `json:"port"`
 }
 
+// Compare puts Opens in an order.
+func (o Open) Compare(other Open) int {
+	return cmp.Or(o.Address.Compare(other.Address), cmp.Compare(o.Protocol, other.Protocol), cmp.Compare(o.Port, other.Port))
+}
+
 // Protocols are those of an Open.
 func Protocols() []string { return []string{"tcp", "udp", "sctp"} }
+
+// Connected is the answer at ConnectedPath: how many pods of each tenant hear of their
+// peers from this replica.
+type Connected struct {
+	Tenants map[string]int `json:"tenants"`
+}
 
 // Held says that the snapshot waits, and why: an address of the pod was another
 // tenant's a moment ago, and there may be somebody who still takes the one for the

@@ -1,0 +1,41 @@
+package peers
+
+import (
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+)
+
+// SetCluster takes the cluster's ranges, or says what is wrong with them. Then the last
+// good ones count on.
+func (s *Store) SetCluster(ranges protocol.Cluster) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if err := ranges.Validate(); err != nil {
+		s.problem = err
+		return err
+	}
+	if slices.Equal(s.cluster.Pods, ranges.Pods) && slices.Equal(s.cluster.Services, ranges.Services) && slices.Equal(s.cluster.Nodes, ranges.Nodes) {
+		return nil
+	}
+	var c concern
+	for address, h := range s.holders {
+		before, after := s.cluster.Pods, ranges.Pods
+		if h.service != nil {
+			before, after = s.cluster.Services, ranges.Services
+		}
+		if holds(before, address) != holds(after, address) {
+			c.addresses = append(c.addresses, address)
+		}
+	}
+	for address := range s.externals {
+		c.externals = append(c.externals, address)
+	}
+	s.change(c, func() { s.cluster = ranges })
+	for _, n := range s.namespaces {
+		if n.view != nil {
+			n.publish(&protocol.Delta{Cluster: &ranges})
+		}
+	}
+	return nil
+}
