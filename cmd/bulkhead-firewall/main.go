@@ -11,17 +11,21 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/droplog"
 	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
+	"github.com/bulkhead-dev/bulkhead/sidecar/peers"
 	"github.com/bulkhead-dev/bulkhead/sidecar/pod"
 	"github.com/bulkhead-dev/bulkhead/sidecar/report"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
@@ -61,6 +65,9 @@ const (
 	slimming = time.Minute
 	// retry is the pause after a failed repair.
 	retry = time.Second
+	// patience is how long init waits for the peers: the pod starts without, too,
+	// and has them when they come.
+	patience = 5 * time.Second
 )
 
 // version is set by the linker.
@@ -156,11 +163,37 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 			defer during(context.WithoutCancel(ctx), client.Run)()
 		}
 	}
+	if c.Addressing == config.Identity {
+		client, err := peers.New(c.Feed, keep, log)
+		if err != nil {
+			return errors.Join(err, applier.Guard(ctx))
+		}
+		client.Addresses = addresses
+		if keep {
+			client.Lapsed = func(l protocol.Lapse) { firewall.Reporter.Report(ctx, protocol.Record{Lapse: &l}) }
+		}
+		firewall.Peers = client
+		// To the end, so that what is applied then is acknowledged too.
+		defer during(context.WithoutCancel(ctx), client.Run)()
+		if !keep {
+			return firewall.Await(context.WithoutCancel(ctx), patience)
+		}
+	}
 	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil || !keep {
 		return err
 	}
 	go rest(ctx, log)
 	return firewall.Watch(ctx)
+}
+
+// addresses are those of the pod that it may tell the feed.
+func addresses() ([]netip.Addr, error) {
+	found, err := pod.Read()
+	if err != nil {
+		return nil, err
+	}
+	global := slices.DeleteFunc(found.Addresses, func(a netip.Addr) bool { return !protocol.ValidAddress(a) })
+	return global[:min(len(global), protocol.MaxAddresses)], nil
 }
 
 // during runs what ends with its context, until the function returned is called, which

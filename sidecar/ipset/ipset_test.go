@@ -90,7 +90,9 @@ func TestExceptions(t *testing.T) {
 		if err != nil || set.Odd {
 			t.Fatalf("set %s: %+v, %v", name, set, err)
 		}
-		sort := func(all []netip.Prefix) []netip.Prefix { return slices.SortedFunc(slices.Values(all), netip.Prefix.Compare) }
+		sort := func(all []netip.Prefix) []netip.Prefix {
+			return slices.SortedFunc(slices.Values(all), netip.Prefix.Compare)
+		}
 		if !slices.Equal(sort(set.Members), members) || !slices.Equal(sort(set.Exceptions), exceptions) {
 			t.Errorf("set %s holds %v but %v, want %v but %v", name, set.Members, set.Exceptions, members, exceptions)
 		}

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -125,12 +124,8 @@ func (b builder) opened() []protocol.Open {
 		return nil
 	}
 	own := slices.DeleteFunc(slices.Clone(b.live.Open), func(o protocol.Open) bool { return !slices.Contains(global(b.addresses), o.Address) })
-	slices.SortFunc(own, inOrder)
+	slices.SortFunc(own, protocol.Open.Compare)
 	return slices.Compact(own)
-}
-
-func inOrder(a, b protocol.Open) int {
-	return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 }
 
 // port matches an Open's, by "sport" or "dport". SCTP's is asked of the module that

@@ -20,7 +20,7 @@ type Reporter interface {
 // report says what was found. Differences from a plan that was in force before
 // are tampering: nobody but this sidecar has reason to change its rules. It is told
 // when it is repaired; until then the failure is.
-func (f *Firewall) report(ctx context.Context, found apply.Report, renewed bool, err error) {
+func (f *Firewall) report(ctx context.Context, found apply.Report, news news, err error) {
 	if err != nil {
 		if f.unrepaired == nil && len(found.Differences) > 0 {
 			f.unrepaired, f.since = &found, time.Now().Add(-found.Whole)
@@ -42,8 +42,8 @@ func (f *Firewall) report(ctx context.Context, found apply.Report, renewed bool,
 	switch {
 	case !f.inForce:
 		f.Log.Info("rules brought in", "tenant", f.Config.Tenant, "took", found.Whole.String(), "differences", len(texts))
-	case renewed:
-		f.Log.Info("rules renewed for the pod's new addresses", attributes...)
+	case news.explain(found.Differences):
+		f.Log.Info("rules renewed for the pod's new addresses, or its peers'", attributes...)
 	default:
 		f.tamperings++
 		f.Log.Warn("rules were tampered with and repaired", append(attributes, "guarded", found.Guarded.String(), "tamperings", f.tamperings)...)

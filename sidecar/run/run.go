@@ -22,6 +22,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	"github.com/bulkhead-dev/bulkhead/sidecar/peers"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
@@ -40,12 +41,23 @@ type Enforcer interface {
 	Dropped() ([]protocol.Drops, error)
 }
 
+// Peers is what Firewall needs of package peers, with addressing by identity.
+type Peers interface {
+	// Changed is sent to when Told may be another.
+	Changed() <-chan struct{}
+	Told() peers.Told
+	// Applied says that the kernel holds what was told. It must not block.
+	Applied(told peers.Told)
+}
+
 // Firewall keeps one pod's rules.
 type Firewall struct {
 	Config   *config.Config
 	Enforcer Enforcer
 	// Look reads what is known of the pod.
 	Look func() (rules.Pod, error)
+	// Peers tells the live peers, or is nil, with addressing by ranges.
+	Peers Peers
 	// Changes wakes Watch; closed when no more can come.
 	Changes <-chan struct{}
 	// Interval is how often Watch looks unasked, for what raises no event. It
@@ -60,7 +72,9 @@ type Firewall struct {
 	// Reporter hears of what Log says too, or is nil.
 	Reporter Reporter
 
-	pod        rules.Pod // of the plan
+	pod        rules.Pod  // of the plan
+	told       peers.Told // of the plan
+	wrong      error      // why the plan is not as told
 	plan       rules.Plan
 	planned    bool
 	inForce    bool // the plan was ensured
@@ -76,17 +90,38 @@ const leisure = 200
 // Ensure looks, plans and applies once. After an error the guard stands, unless
 // the error says that even this failed.
 func (f *Firewall) Ensure(ctx context.Context) error {
-	return f.ensure(ctx, f.Enforcer.Audit)
+	return f.ensure(ctx, true)
 }
 
-func (f *Firewall) ensure(ctx context.Context, enforce func(context.Context, rules.Plan) (apply.Report, error)) error {
-	renewed, err := f.replan()
+// ensure does so, and with audit looks at what raises no event.
+func (f *Firewall) ensure(ctx context.Context, audit bool) error {
+	news, err := f.replan()
 	if err != nil {
 		f.planned, f.inForce = false, false
 		return errors.Join(err, f.Enforcer.Guard(ctx))
 	}
+	if audit && news.sets && f.inForce {
+		// First what is new in the sets: an audit could not tell it from tampering.
+		if err := f.enforce(ctx, f.Enforcer.Ensure, news); err != nil {
+			return err
+		}
+	}
+	enforce := f.Enforcer.Ensure
+	if audit {
+		enforce = f.Enforcer.Audit
+	}
+	if err := f.enforce(ctx, enforce, news); err != nil {
+		return err
+	}
+	if f.Peers != nil {
+		f.Peers.Applied(f.told)
+	}
+	return f.wrong
+}
+
+func (f *Firewall) enforce(ctx context.Context, enforce func(context.Context, rules.Plan) (apply.Report, error), news news) error {
 	found, err := enforce(ctx, f.plan)
-	f.report(ctx, found, renewed, err)
+	f.report(ctx, found, news, err)
 	f.inForce = f.inForce || err == nil
 	if err != nil {
 		return fmt.Errorf("apply the rules: %w", err)
@@ -94,22 +129,60 @@ func (f *Firewall) ensure(ctx context.Context, enforce func(context.Context, rul
 	return nil
 }
 
-// replan makes the plan, if the pod is another than that of the last one, and says
-// whether it did.
-func (f *Firewall) replan() (bool, error) {
+// news are the parts of a plan that may be others than in the one before.
+type news struct{ rules, sets bool }
+
+// explain says whether there is no more to the differences found.
+func (n news) explain(differences []apply.Difference) bool {
+	return n.rules || n.sets && !slices.ContainsFunc(differences, func(d apply.Difference) bool { return d.Kind != protocol.TamperedSet })
+}
+
+// replan makes the plan, if the pod or what was told of its peers is another than that
+// of the last one.
+func (f *Firewall) replan() (news, error) {
 	pod, err := f.Look()
 	if err != nil {
-		return false, err
+		return news{}, err
 	}
-	if f.planned && samePod(f.pod, pod) {
-		return false, nil
+	var told peers.Told
+	if f.Peers != nil {
+		told = f.Peers.Told()
 	}
-	plan, err := rules.Build(f.Config, pod, nil)
+	other := news{rules: !f.planned || !samePod(f.pod, pod) || !slices.Equal(f.told.Open(), told.Open()), sets: f.told != told}
+	if other == (news{}) {
+		return other, nil
+	}
+	plan, err := rules.Build(f.Config, pod, told.Live)
+	f.wrong = err
+	if err != nil && told.Live != nil {
+		// As if nothing had been told: closed, but for the feed, which may do better.
+		plan, err = rules.Build(f.Config, pod, nil)
+	}
 	if err != nil {
-		return false, err
+		return news{}, err
 	}
-	f.pod, f.plan, f.planned = pod, plan, true
-	return true, nil
+	plan.Adopt = told.Adopt
+	f.pod, f.told, f.plan, f.planned = pod, told, plan, true
+	return other, nil
+}
+
+// Await brings the rules in, and what the feed tells first if it does so within the
+// patience. Without it nothing is open yet, which is no error.
+func (f *Firewall) Await(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	unbroken := context.WithoutCancel(ctx)
+	for {
+		if err := f.ensure(unbroken, false); err != nil || f.told.Live != nil {
+			return err
+		}
+		select {
+		case <-f.Peers.Changed():
+		case <-ctx.Done():
+			f.Log.Warn("the feed has told nothing yet: nothing is open until it does", "tenant", f.Config.Tenant)
+			return nil
+		}
+	}
 }
 
 func samePod(one, other rules.Pod) bool {
@@ -124,11 +197,15 @@ func (f *Firewall) Watch(ctx context.Context) error {
 	// What has begun is brought to its end, or the guard would stand over a
 	// pod that goes on without its sidecar.
 	unbroken := context.WithoutCancel(ctx)
+	var told <-chan struct{}
+	if f.Peers != nil {
+		told = f.Peers.Changed()
+	}
 	timer := time.NewTimer(f.Interval)
 	defer timer.Stop()
 	counted := time.Now()
 	for {
-		enforce := f.Enforcer.Ensure
+		audit, clock := false, true
 		select {
 		case <-ctx.Done():
 			f.count(unbroken)
@@ -138,15 +215,17 @@ func (f *Firewall) Watch(ctx context.Context) error {
 				return errors.New("watch the rules: the kernel's events have ended")
 			}
 			f.Enforcer.Alert()
+		case <-told:
+			clock = false // however much is told, the clock goes on
 		case <-timer.C:
-			enforce = f.Enforcer.Audit
+			audit = true
 		}
 		if ctx.Err() != nil {
 			f.count(unbroken)
 			return nil
 		}
 		start := time.Now()
-		err := f.ensure(unbroken, enforce)
+		err := f.ensure(unbroken, audit)
 		wait := max(f.Interval, leisure*time.Since(start))
 		if err != nil {
 			wait = f.Retry
@@ -155,6 +234,8 @@ func (f *Firewall) Watch(ctx context.Context) error {
 			f.count(ctx)
 		}
 		f.failure(ctx, err)
-		timer.Reset(wait)
+		if clock || err != nil {
+			timer.Reset(wait)
+		}
 	}
 }
