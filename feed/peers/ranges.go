@@ -6,15 +6,20 @@ import (
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
-// SetCluster takes the cluster's ranges, or says what is wrong with them. Then the last
-// good ones count on.
-func (s *Store) SetCluster(ranges protocol.Cluster) error {
+// SetUnknown says why the ranges cannot be known. Those that were known count on.
+func (s *Store) SetUnknown(why error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.problem = why
+}
+
+// SetCluster takes the cluster's ranges, or says what is wrong with them.
+func (s *Store) SetCluster(ranges protocol.Cluster) error {
 	if err := ranges.Validate(); err != nil {
-		s.problem = err
 		return err
 	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	if slices.Equal(s.cluster.Pods, ranges.Pods) && slices.Equal(s.cluster.Services, ranges.Services) && slices.Equal(s.cluster.Nodes, ranges.Nodes) {
 		return nil
 	}

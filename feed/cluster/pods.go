@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/bulkhead-dev/bulkhead/feed/peers"
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+)
+
+func followPods(kube kubernetes.Interface, store *peers.Store) follower {
+	client := kube.CoreV1().Pods(metav1.NamespaceAll)
+	return &kind[*corev1.Pod, peers.Pod]{
+		name: "pods",
+		list: func(ctx context.Context, options metav1.ListOptions) ([]*corev1.Pod, metav1.ListMeta, error) {
+			list, err := client.List(ctx, options)
+			if err != nil {
+				return nil, metav1.ListMeta{}, err
+			}
+			return pointers(list.Items), list.ListMeta, nil
+		},
+		watch: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return client.Watch(ctx, options)
+		},
+		trim:    trimPod,
+		set:     store.SetPod,
+		remove:  store.DeletePod,
+		replace: store.ReplacePods,
+	}
+}
+
+func pointers[T any](items []T) []*T {
+	all := make([]*T, len(items))
+	for i := range items {
+		all[i] = &items[i]
+	}
+	return all
+}
+
+// trimPod keeps nothing of pods in their node's network: their address is the node's.
+func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
+	if pod.Spec.HostNetwork {
+		return peers.Pod{}, false
+	}
+	p := peers.Pod{
+		Namespace: shared(pod.Namespace), Name: pod.Name, UID: string(pod.UID), Created: pod.CreationTimestamp.Time,
+		Labels: peers.NewLabels(pod.Labels), Ports: namedPorts(pod), Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
+	}
+	if pod.DeletionTimestamp != nil {
+		p.Deadline = pod.DeletionTimestamp.Time
+	}
+	for _, ip := range pod.Status.PodIPs {
+		p.Addresses = appendAddress(p.Addresses, ip.IP)
+	}
+	return p, true
+}
+
+// shared is the one copy of a text that many objects have.
+func shared(text string) string { return unique.Make(text).Value() }
+
+func appendAddress(to []netip.Addr, text string) []netip.Addr {
+	address, err := netip.ParseAddr(text)
+	if err != nil || !protocol.ValidAddress(address) {
+		return to
+	}
+	return append(to, address)
+}
+
+// ended tells whether nothing of the pod runs any more. Its sidecars end last, and with
+// them the pod's network; a pod whose containers are only being restarted has a sidecar
+// that runs, or nobody in it who could speak.
+func ended(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return true
+	}
+	if len(pod.Status.ContainerStatuses) < len(pod.Spec.Containers) || len(pod.Spec.Containers) == 0 {
+		return false
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses} {
+		for _, status := range statuses {
+			if status.State.Terminated == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// namedPorts are those that a Service can name: of containers and sidecars.
+func namedPorts(pod *corev1.Pod) []peers.NamedPort {
+	var all []peers.NamedPort
+	take := func(containers []corev1.Container, count func(*corev1.Container) bool) {
+		for i := range containers {
+			for _, port := range containers[i].Ports {
+				if port.Name != "" && port.ContainerPort > 0 && port.ContainerPort <= 65535 && count(&containers[i]) {
+					all = append(all, peers.NamedPort{Name: unique.Make(port.Name), Protocol: protocolOf(port.Protocol), Port: uint16(port.ContainerPort)})
+				}
+			}
+		}
+	}
+	take(pod.Spec.Containers, func(*corev1.Container) bool { return true })
+	take(pod.Spec.InitContainers, func(c *corev1.Container) bool {
+		return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+	})
+	return all
+}
+
+func protocolOf(p corev1.Protocol) string {
+	if p == "" {
+		p = corev1.ProtocolTCP
+	}
+	return shared(strings.ToLower(string(p)))
+}

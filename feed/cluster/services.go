@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"context"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/bulkhead-dev/bulkhead/feed/peers"
+)
+
+func followServices(kube kubernetes.Interface, store *peers.Store) follower {
+	client := kube.CoreV1().Services(metav1.NamespaceAll)
+	return &kind[*corev1.Service, peers.Service]{
+		name: "services",
+		list: func(ctx context.Context, options metav1.ListOptions) ([]*corev1.Service, metav1.ListMeta, error) {
+			list, err := client.List(ctx, options)
+			if err != nil {
+				return nil, metav1.ListMeta{}, err
+			}
+			return pointers(list.Items), list.ListMeta, nil
+		},
+		watch: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return client.Watch(ctx, options)
+		},
+		trim:    trimService,
+		set:     store.SetService,
+		remove:  store.DeleteService,
+		replace: store.ReplaceServices,
+	}
+}
+
+func trimService(service *corev1.Service) (peers.Service, bool) {
+	s := peers.Service{Namespace: shared(service.Namespace), Name: service.Name}
+	if service.Spec.Type == corev1.ServiceTypeExternalName {
+		return s, true // a name, not an address
+	}
+	s.Selector = peers.NewLabels(service.Spec.Selector)
+	for _, ip := range service.Spec.ClusterIPs {
+		if ip != corev1.ClusterIPNone {
+			s.Addresses = appendAddress(s.Addresses, ip)
+		}
+	}
+	for _, ip := range service.Spec.ExternalIPs {
+		s.External = appendAddress(s.External, ip)
+	}
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		s.External = appendAddress(s.External, ingress.IP)
+	}
+	for _, port := range service.Spec.Ports {
+		target := peers.TargetPort{Protocol: protocolOf(port.Protocol)}
+		switch {
+		case port.TargetPort.Type == intstr.String:
+			target.Name = unique.Make(port.TargetPort.StrVal)
+		case port.TargetPort.IntVal != 0:
+			target.Port = uint16(port.TargetPort.IntVal)
+		default:
+			target.Port = uint16(port.Port)
+		}
+		s.Ports = append(s.Ports, target)
+	}
+	return s, true
+}
