@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -23,8 +24,7 @@ const (
 //
 // Values keep their types and members their names, so that the canonical pod decodes
 // as the original does, errors included. Only pods that are created have a form other
-// than their own, and only while no rule reads `input.whole`. Object must be valid
-// JSON.
+// than their own. Object must be valid JSON.
 func (e *Engine) Canonical(in Input) Input {
 	request := e.shape.at("request")
 	if request.at("name") == nil {
@@ -36,7 +36,7 @@ func (e *Engine) Canonical(in Input) Input {
 	if request.at("user").at("groups") == nil {
 		in.Request.User.Groups = nil
 	}
-	if documentOf(in.Request) == "object" && in.Request.Operation == Create && e.shape.at("whole") == nil {
+	if documentOf(in.Request) == "object" && in.Request.Operation == Create {
 		in.Object = e.pod.canonical(in.Object)
 	}
 	return in
@@ -106,8 +106,8 @@ type place struct {
 	elements *place
 }
 
-// podPlaces are the places in a pod that no rule reads (see schema/input.json) and
-// that differ between the pods of one workload.
+// podPlaces are the places in a pod that differ between the pods of one workload. What
+// is left empty no rule reads (see schema/input.json), but for `input.whole`.
 func podPlaces() *place {
 	object := func(members map[string]*place) *place { return &place{members: members} }
 	list := func(elements *place) *place { return &place{elements: elements} }
@@ -135,6 +135,32 @@ func podPlaces() *place {
 			})),
 		}),
 	})
+}
+
+// unread is the place without what is left empty and is read: by the paths from there,
+// each as far as it is known; the empty path reads all.
+func (p *place) unread(paths [][]string) *place {
+	switch {
+	case p == nil || p.volume || len(paths) == 0:
+		return p
+	case p.empty || p.emptyText:
+		return nil
+	}
+	everything := slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 })
+	left := &place{members: map[string]*place{}, others: p.others}
+	if everything {
+		left.others = nil
+	}
+	for _, path := range paths {
+		if len(path) > 0 {
+			left.members[path[0]] = p.others.unread(below(paths, path[0]))
+		}
+	}
+	for name, member := range p.members {
+		left.members[name] = member.unread(below(paths, name))
+	}
+	left.elements = p.elements.unread([][]string{{}}) // by which number is not known
+	return left
 }
 
 // canonical copies a pod with changes.

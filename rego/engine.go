@@ -69,8 +69,15 @@ func newEngine(ctx context.Context, files fs.FS, sources map[string]string) (*En
 	if err != nil {
 		return nil, fmt.Errorf("prepare query: %w", err)
 	}
-	shape.prune(inputRefs(compiler))
-	return &Engine{rules: rules, selections: &selections{rules: rules}, shape: shape, pod: podPlaces(), query: query}, nil
+	refs := inputRefs(compiler)
+	shape.prune(refs)
+	return &Engine{
+		rules:      rules,
+		selections: &selections{rules: rules},
+		shape:      shape,
+		pod:        podPlaces().unread(below(refs, "whole")),
+		query:      query,
+	}, nil
 }
 
 // Rules returns all rules, sorted by id.

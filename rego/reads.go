@@ -47,6 +47,19 @@ func (s *shape) prune(paths [][]string, at ...string) {
 	}
 }
 
+// below returns how the paths go on behind a name; one that ended before reads all.
+func below(paths [][]string, name string) [][]string {
+	var rest [][]string
+	for _, path := range paths {
+		if len(path) == 0 {
+			rest = append(rest, path)
+		} else if path[0] == name {
+			rest = append(rest, path[1:])
+		}
+	}
+	return rest
+}
+
 // has tells whether the shape has the field.
 func (s *shape) has(name string) bool {
 	_, ok := s.properties[name]
