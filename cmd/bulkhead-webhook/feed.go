@@ -96,21 +96,36 @@ func (f *feedService) found(service *corev1.Service) {
 	}
 }
 
-// startFeed follows the feed's Service until the context ends, and opens its port.
-func (o *options) startFeed(ctx context.Context, source *source, open metrics.KubeRegistry) (*feedService, *port, error) {
+// startedFeed is the feed, which follows the cluster.
+type startedFeed struct {
+	service *feedService
+	handler *feed.Handler
+	port    port
+	ready   func() error
+}
+
+// startFeed follows the feed's Service, and who belongs to whom, until the context ends,
+// and opens the port.
+func (o *options) startFeed(ctx context.Context, source *source, open metrics.KubeRegistry) (*startedFeed, error) {
 	service, err := o.newFeedService()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := service.follow(ctx, source.kube); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	server, err := o.feedServer(source, open)
-	return service, server, err
+	f, err := o.feedServer(source, open)
+	if err != nil {
+		return nil, err
+	}
+	f.service = service
+	read := source.identity.follow(ctx, source)
+	f.ready = func() error { return errors.Join(service.ready(), read()) }
+	return f, nil
 }
 
 // feedServer is the feed's port, ready to serve.
-func (o *options) feedServer(source *source, open metrics.KubeRegistry) (*port, error) {
+func (o *options) feedServer(source *source, open metrics.KubeRegistry) (*startedFeed, error) {
 	pair, err := o.servingPair()
 	if err != nil {
 		return nil, err
@@ -120,7 +135,7 @@ func (o *options) feedServer(source *source, open metrics.KubeRegistry) (*port, 
 		return nil, err
 	}
 	perTenant := metrics.NewKubeRegistry()
-	return &port{info, feed.NewHandler(feed.Options{
+	handler := feed.NewHandler(feed.Options{
 		Tokens: source.kube.AuthenticationV1().TokenReviews(),
 		Access: source.kube.AuthorizationV1().SubjectAccessReviews(),
 		Tenant: func(namespace string) string {
@@ -132,7 +147,10 @@ func (o *options) feedServer(source *source, open metrics.KubeRegistry) (*port, 
 		Events:        source.events,
 		Metrics:       feed.NewMetrics(open, perTenant),
 		TenantMetrics: metrics.HandlerFor(perTenant, metrics.HandlerOpts{}),
-	})}, nil
+		Peers:         source.identity.Store,
+		Lease:         source.identity.lease,
+	})
+	return &startedFeed{handler: handler, port: port{info, handler}}, nil
 }
 
 // validateFeed checks the flags of the feed.

@@ -28,24 +28,24 @@ const (
 )
 
 // startElection keeps the Tenants' status whenever this process is the leader.
-func (o *options) startElection(ctx context.Context, config *rest.Config, cluster *tenants.Cluster, events tenants.EventRecorder) error {
+func (o *options) startElection(ctx context.Context, config *rest.Config, cluster *tenants.Cluster, events tenants.EventRecorder, identity tenants.Identity) error {
 	kube, err := kubernetes.NewForConfig(protobuf(config))
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	identity := o.identity
-	if identity == "" {
-		if identity, err = os.Hostname(); err != nil {
+	name := o.identity
+	if name == "" {
+		if name, err = os.Hostname(); err != nil {
 			return fmt.Errorf("name this candidate: %w", err)
 		}
 	}
 	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, o.leaseNamespace, leaseName,
 		kube.CoreV1(), kube.CoordinationV1(),
-		resourcelock.ResourceLockConfig{Identity: identity + "_" + string(uuid.NewUUID())})
+		resourcelock.ResourceLockConfig{Identity: name + "_" + string(uuid.NewUUID())})
 	if err != nil {
 		return fmt.Errorf("prepare lease %s/%s: %w", o.leaseNamespace, leaseName, err)
 	}
-	controller := tenants.NewStatusController(cluster, kube, events, nil)
+	controller := tenants.NewStatusController(cluster, kube, events, identity)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name:            leaseName,
 		Lock:            lock,

@@ -53,11 +53,14 @@ func run(ctx context.Context, o *options) error {
 	}
 	var ports []port
 	if o.feedService != "" {
-		service, port, err := o.startFeed(work, source, registry)
+		feed, err := o.startFeed(work, source, registry)
 		if err != nil {
 			return failure("prepare the feed: %w", err)
 		}
-		parts.Feed, ready, ports = service.Feed, append(ready, check("feed", service.ready)), append(ports, *port)
+		parts.Feed, parts.Identity, parts.Addresses = feed.service.Feed, source.identity.served, source.identity
+		ready, ports = append(ready, check("feed", feed.ready)), append(ports, feed.port)
+		// Streams end by and by while others stop to send new requests here.
+		context.AfterFunc(ctx, func() { feed.handler.Drain(o.shutdownDelay) })
 	}
 	admission, err := webhook.NewAdmission(o.config, parts)
 	if err != nil {

@@ -20,9 +20,10 @@ import (
 type source struct {
 	webhook.Tenants
 	namespaces webhook.Namespaces
-	// events and kube are nil without a cluster.
-	events webhook.EventRecorder
-	kube   kubernetes.Interface
+	// events and kube are nil without a cluster, identity without a feed.
+	events   webhook.EventRecorder
+	kube     kubernetes.Interface
+	identity *identity
 	// Index is what is known now.
 	Index func() *tenants.Index
 	// ready returns an error until everything is known.
@@ -72,15 +73,23 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 	if err != nil {
 		return nil, failure("make a client: %w", err)
 	}
+	var identity *identity
+	served := tenants.Identity(tenants.NoFeed)
+	if o.feedService != "" {
+		if identity, err = o.newIdentity(); err != nil {
+			return nil, err
+		}
+		served = identity.served
+	}
 	if o.leaderElect {
-		if err := o.startElection(ctx, config, cluster, recorder); err != nil {
+		if err := o.startElection(ctx, config, cluster, recorder, served); err != nil {
 			return nil, failure("%w", err)
 		}
 	}
 	go cluster.Run(work)
 	go followed.Run(work)
 	return &source{
-		Tenants: cluster, namespaces: followed, events: recorder, kube: kube, Index: cluster.Index,
+		Tenants: cluster, namespaces: followed, events: recorder, kube: kube, identity: identity, Index: cluster.Index,
 		ready: func() error {
 			if !cluster.HasSynced() || !followed.HasSynced() {
 				return errors.New("tenants and namespaces are not read yet")
