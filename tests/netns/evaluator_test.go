@@ -102,7 +102,7 @@ func proveEvaluator(t *testing.T, family rules.Family, direction specification.D
 func sampleOf(table *specification.Ruleset, facts rules.Pod, family rules.Family, direction specification.Direction) []specification.Packet {
 	chosen := map[bool][]specification.Packet{}
 	seen := map[bool]int{}
-	for packet := range specification.Classes(alice(), facts, family, table) {
+	for packet := range specification.Classes(specification.Case{Config: alice(), Pod: facts}, family, table) {
 		if packet.Direction != direction || packet.From == "lo" || packet.To == "lo" || packet.From == "net1" || packet.To == "net1" && direction == specification.Out {
 			continue
 		}

@@ -7,16 +7,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
-// Classes yields a packet of every class that a configuration or the rules made of
-// it can tell apart: each direction, on lo and on two other interfaces, between any
+// Classes yields a packet of every class that a case or the rules made of it can tell
+// apart: each direction, on lo and on two other interfaces, between any
 // two addresses that differ in one prefix, of each protocol, port, type and
 // combination of flags that is named, and of one that is not.
-func Classes(c *config.Config, pod rules.Pod, family rules.Family, set *Ruleset) iter.Seq[Packet] {
-	addresses := addressClasses(family, prefixesOf(c, pod, set))
+func Classes(c Case, family rules.Family, set *Ruleset) iter.Seq[Packet] {
+	addresses := addressClasses(family, prefixesOf(c, set))
 	transports := transportClasses(numbersOf(c, set))
 	return func(yield func(Packet) bool) {
 		for _, way := range ways() {
@@ -92,8 +91,18 @@ func last(prefix netip.Prefix) netip.Addr {
 
 // prefixesOf are all that may matter: those of the configuration, of the rules, and
 // of the specification itself.
-func prefixesOf(c *config.Config, pod rules.Pod, set *Ruleset) []netip.Prefix {
+func prefixesOf(of Case, set *Ruleset) []netip.Prefix {
+	c, pod := of.Config, of.Pod
 	all := slices.Concat(c.Peers, c.Denied, c.Nodes, c.System, set.Prefixes, metadataServices())
+	if live := of.Live; live != nil {
+		all = slices.Concat(all, live.Cluster.Pods, live.Cluster.Services, live.Cluster.Nodes)
+		for _, addr := range slices.Concat(live.Peers, live.Denied) {
+			all = append(all, netip.PrefixFrom(addr, addr.BitLen()))
+		}
+		for _, open := range live.Open {
+			all = append(all, netip.PrefixFrom(open.Address, open.Address.BitLen()))
+		}
+	}
 	for _, text := range []string{"127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "0.0.0.0/32",
 		"::/128", "::1/128", "fe80::/10", "ff00::/8", "ff02::16/128", "ff02::1:ff00:0/104"} {
 		all = append(all, netip.MustParsePrefix(text))
@@ -109,13 +118,19 @@ func prefixesOf(c *config.Config, pod rules.Pod, set *Ruleset) []netip.Prefix {
 }
 
 // numbersOf are the protocols, ports and types that may matter.
-func numbersOf(c *config.Config, set *Ruleset) []int {
+func numbersOf(of Case, set *Ruleset) []int {
+	c := of.Config
 	all := slices.Concat(set.Numbers, []int{4789, 8472, 6081, 1, 2, 3, 4, 11, 41, 47, 130, 134, 135, 136, 137, 143})
 	for _, port := range c.Probes {
 		all = append(all, int(port))
 	}
 	if c.Feed != nil {
 		all = append(all, int(c.Feed.Address.Port()))
+	}
+	if of.Live != nil {
+		for _, open := range of.Live.Open {
+			all = append(all, int(open.Port))
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -124,7 +139,7 @@ func numbersOf(c *config.Config, set *Ruleset) []int {
 // transportClasses are what may be inside. Another number than those named is 65535
 // for ports and 255 for types and protocols.
 func transportClasses(numbers []int) []Packet {
-	ports, small := []uint16{65535}, []int{132, 253}
+	ports, small := []uint16{65535}, []int{253}
 	for _, number := range numbers {
 		if number > 255 {
 			ports = append(ports, uint16(number))
@@ -143,7 +158,9 @@ func transportClasses(numbers []int) []Packet {
 			for _, flags := range []byte{SYN, ACK, SYN | ACK, SYN | RST, SYN | FIN, 0} {
 				all = append(all, Packet{Protocol: TCP, SourcePort: source, DestinationPort: destination, Flags: flags})
 			}
-			all = append(all, Packet{Protocol: UDP, SourcePort: source, DestinationPort: destination})
+			for _, protocol := range []int{UDP, SCTP} {
+				all = append(all, Packet{Protocol: protocol, SourcePort: source, DestinationPort: destination})
+			}
 		}
 	}
 	for _, protocol := range []int{ICMP, ICMPv6} {
@@ -152,11 +169,11 @@ func transportClasses(numbers []int) []Packet {
 		}
 	}
 	for _, protocol := range small {
-		if !slices.Contains([]int{TCP, UDP, ICMP, ICMPv6}, protocol) {
+		if !slices.Contains([]int{TCP, UDP, SCTP, ICMP, ICMPv6}, protocol) {
 			all = append(all, Packet{Protocol: protocol})
 		}
 	}
-	for _, protocol := range []int{TCP, UDP, ICMP, ICMPv6} {
+	for _, protocol := range []int{TCP, UDP, SCTP, ICMP, ICMPv6} {
 		all = append(all, Packet{Protocol: protocol, Fragment: true})
 	}
 	return all
@@ -165,15 +182,15 @@ func transportClasses(numbers []int) []Packet {
 // Difference looks through all classes for a packet of which rules and
 // specification do not say the same, and tells of it; nothing if there is none. It
 // also counts the packets.
-func Difference(c *config.Config, pod rules.Pod, tables map[rules.Family]*Ruleset) (told string, packets int) {
+func Difference(c Case, tables map[rules.Family]*Ruleset) (told string, packets int) {
 	for _, family := range []rules.Family{rules.IPv4, rules.IPv6} {
 		set := tables[family]
 		if set == nil {
 			continue
 		}
-		for packet := range Classes(c, pod, family, set) {
+		for packet := range Classes(c, family, set) {
 			packets++
-			want := Allowed(c, pod, packet)
+			want := Allowed(c, packet)
 			if accepted := set.Accepts(packet); accepted != want {
 				return fmt.Sprintf("%s\n  the specification allows it: %v, the rules: %v, by\n    %s",
 					packet, want, accepted, strings.Join(set.Way(packet), "\n    ")), packets

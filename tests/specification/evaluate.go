@@ -20,7 +20,7 @@ type Ruleset struct {
 	Prefixes []netip.Prefix
 	Numbers  []int
 
-	sets map[string][]netip.Prefix
+	sets map[string]*set
 }
 
 // Rule is one rule.
@@ -53,7 +53,7 @@ func Parse(plan string) (map[rules.Family]*Ruleset, error) {
 			} else if words != rules.IPv4.String() {
 				return nil, fmt.Errorf("unknown family %q", words)
 			}
-			table = &Ruleset{Policies: map[string]string{}, Chains: map[string][]Rule{}, sets: map[string][]netip.Prefix{}}
+			table = &Ruleset{Policies: map[string]string{}, Chains: map[string][]Rule{}, sets: map[string]*set{}}
 			tables[family] = table
 		case indent == 2 && strings.HasPrefix(words, "set "):
 			err = table.addMember(words)
@@ -76,10 +76,43 @@ func Parse(plan string) (map[rules.Family]*Ruleset, error) {
 
 func (r *Ruleset) addMember(words string) error {
 	name, member, _ := strings.Cut(strings.TrimPrefix(words, "set "), ": ")
-	prefix, err := netip.ParsePrefix(member)
-	r.sets[name] = append(r.sets[name], prefix)
+	if r.sets[name] == nil {
+		r.sets[name] = &set{}
+	}
+	if member == "nobody" {
+		return nil
+	}
+	text, exception := strings.CutPrefix(member, "not ")
+	prefix, err := netip.ParsePrefix(text)
+	r.sets[name].add(prefix, exception)
 	r.Prefixes = append(r.Prefixes, prefix)
 	return err
+}
+
+// set is an ipset: its nearest member or exception decides of an address.
+type set struct{ members, exceptions []netip.Prefix }
+
+func (s *set) add(prefix netip.Prefix, exception bool) {
+	if exception {
+		s.exceptions = append(s.exceptions, prefix)
+	} else {
+		s.members = append(s.members, prefix)
+	}
+}
+
+func (s *set) holds(addr netip.Addr) bool {
+	return nearest(s.members, addr) > nearest(s.exceptions, addr)
+}
+
+// nearest is the length of the longest of the prefixes that hold an address, or -1.
+func nearest(prefixes []netip.Prefix, addr netip.Addr) int {
+	longest := -1
+	for _, prefix := range prefixes {
+		if prefix.Contains(addr) {
+			longest = max(longest, prefix.Bits())
+		}
+	}
+	return longest
 }
 
 func (r *Ruleset) addRule(chain, words string) error {
@@ -179,7 +212,7 @@ func (r *Ruleset) match(option string, value []string) (matcher, error) {
 		if !ok {
 			return nil, fmt.Errorf("no set %s", value[0])
 		}
-		return func(p *Packet) (bool, bool) { return holds(members, p.side(value[1] == "src")), true }, nil
+		return func(p *Packet) (bool, bool) { return members.holds(p.side(value[1] == "src")), true }, nil
 	case "--sport", "--sports", "--dport", "--dports":
 		ports, err := r.numbers(value[0])
 		source := option == "--sport" || option == "--sports"
@@ -188,7 +221,7 @@ func (r *Ruleset) match(option string, value []string) (matcher, error) {
 			if source {
 				port = p.SourcePort
 			}
-			return slices.Contains(ports, int(port)), !p.Fragment && (p.Protocol == TCP || p.Protocol == UDP)
+			return slices.Contains(ports, int(port)), !p.Fragment && slices.Contains([]int{TCP, UDP, SCTP}, p.Protocol)
 		}, err
 	case "--icmp-type", "--icmpv6-type":
 		types, err := r.numbers(value[0])
@@ -234,6 +267,8 @@ func protocolNumber(name string) (int, error) {
 		return TCP, nil
 	case "udp":
 		return UDP, nil
+	case "sctp":
+		return SCTP, nil
 	case "ipv6-icmp":
 		return ICMPv6, nil
 	}

@@ -9,10 +9,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
 
-// Case is a configuration and the pod that it is for.
+// Case is a configuration, the pod that it is for, and, with addressing by identity,
+// what the feed has told.
 type Case struct {
 	Config *config.Config
 	Pod    rules.Pod
+	Live   *rules.Live
 }
 
 // Generate makes a case by chance: ranges that hold each other, nodes and gateways
@@ -57,7 +59,7 @@ func Generate(random *rand.Rand) Case {
 		six := func(addr netip.Addr) bool { return addr.Is6() }
 		pod.Addresses, pod.Gateways = slices.DeleteFunc(pod.Addresses, six), slices.DeleteFunc(pod.Gateways, six)
 	}
-	return Case{c, pod}
+	return Case{Config: c, Pod: pod}
 }
 
 func tenantRanges() []string {
@@ -112,7 +114,7 @@ func (c Case) Smaller() []Case {
 	var all []Case
 	add := func(change func(*Case)) {
 		copied := *c.Config
-		smaller := Case{&copied, c.Pod}
+		smaller := Case{&copied, c.Pod, c.Live}
 		change(&smaller)
 		all = append(all, smaller)
 	}
@@ -136,6 +138,9 @@ func (c Case) Smaller() []Case {
 	}
 	if c.Config.Feed != nil {
 		add(func(c *Case) { c.Config.Feed = nil })
+	}
+	if c.Live != nil {
+		all = append(all, c.smallerLive()...)
 	}
 	for i := range c.Config.Probes {
 		add(func(c *Case) { c.Config.Probes = without(c.Config.Probes, i) })

@@ -81,10 +81,10 @@ const sample = 3000
 // built-in chains' policies, and keeps every so many of the packets of each rule.
 func (m *mutation) learn(t *testing.T) {
 	met := map[place]int{}
-	for packet := range Classes(m.Config, m.Pod, m.family, m.table) {
+	for packet := range Classes(m.Case, m.family, m.table) {
 		if m.differs(&packet) {
 			t.Fatalf("%s: the specification allows it: %v, and it fares otherwise, or as the policy says:\n  %s",
-				packet, Allowed(m.Config, m.Pod, packet), strings.Join(m.table.Way(packet), "\n  "))
+				packet, Allowed(m.Case, packet), strings.Join(m.table.Way(packet), "\n  "))
 		}
 		m.table.run(string(packet.Direction), &packet, func(chain string, i int) {
 			at := place{chain, i}
@@ -102,7 +102,7 @@ func (m *mutation) learn(t *testing.T) {
 // the two policies.
 func (m *mutation) differs(p *Packet) bool {
 	verdict := m.table.run(string(p.Direction), p, func(string, int) {}, 0)
-	return verdict == "" || (verdict == "ACCEPT") != Allowed(m.Config, m.Pod, *p)
+	return verdict == "" || (verdict == "ACCEPT") != Allowed(m.Case, *p)
 }
 
 // needs says whether any of its packets fares otherwise without a rule.

@@ -24,6 +24,7 @@ const (
 	TCP    = 6
 	UDP    = 17
 	ICMPv6 = 58
+	SCTP   = 132
 )
 
 // Flags of TCP (RFC 9293, 3.1).
@@ -45,7 +46,7 @@ type Packet struct {
 	// Fragment says that this is not the first fragment: nothing below can be
 	// seen of it.
 	Fragment bool
-	// SourcePort and DestinationPort are those of TCP and UDP.
+	// SourcePort and DestinationPort are those of TCP, UDP and SCTP.
 	SourcePort, DestinationPort uint16
 	// Flags are TCP's.
 	Flags byte
@@ -76,7 +77,7 @@ func (p Packet) String() string {
 		b.WriteString(" later fragment")
 	case p.Protocol == TCP:
 		fmt.Fprintf(&b, " ports %d > %d flags %#02x", p.SourcePort, p.DestinationPort, p.Flags)
-	case p.Protocol == UDP:
+	case p.Protocol == UDP || p.Protocol == SCTP:
 		fmt.Fprintf(&b, " ports %d > %d", p.SourcePort, p.DestinationPort)
 	case p.Protocol == ICMP || p.Protocol == ICMPv6:
 		fmt.Fprintf(&b, " type %d", p.Type)

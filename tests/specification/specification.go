@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
@@ -26,8 +27,20 @@ import (
 //
 // An earlier line counts more than a later one. What is forwarded must be allowed
 // from its sender and to its receiver.
-func Allowed(c *config.Config, pod rules.Pod, p Packet) bool {
-	w := world{c, pod}
+//
+// With addressing by identity the feed tells who is who: peers are addresses of pods
+// and Services, and no node's, gateway's or metadata service's; other tenants are the
+// rest of the cluster and what is denied; nothing of the cluster is outside. And:
+//
+//  11. Before it has told anything, and in a family in which the pod has no address
+//     among pods, there are no peers, no nodes but gateways, which only probe, and
+//     nothing outside.
+//  12. When it has been gone for a lease, Services stay peers, and what is established
+//     with the others; or, if so configured, nobody.
+//  13. A public port of the pod's is reached by anybody, and answers anybody but
+//     groups. It counts before line 6.
+func Allowed(c Case, p Packet) bool {
+	w := world{c.Config, c.Pod, c.Live}
 	switch {
 	case p.From == "lo" || p.To == "lo":
 		return true // 1
@@ -37,7 +50,7 @@ func Allowed(c *config.Config, pod rules.Pod, p Packet) bool {
 		return false // 2
 	case p.Direction == Out && w.announces(p):
 		return true // 3, 4
-	case p.Direction == Out && !slices.Contains(pod.Addresses, p.Source):
+	case p.Direction == Out && !slices.Contains(w.pod.Addresses, p.Source):
 		return false // 3
 	case p.Direction == In:
 		return w.from(p)
@@ -51,6 +64,7 @@ func Allowed(c *config.Config, pod rules.Pod, p Packet) bool {
 type world struct {
 	config *config.Config
 	pod    rules.Pod
+	live   *rules.Live
 }
 
 // from says whether a packet may come from its source (lines 4 and 6 to 10).
@@ -67,12 +81,14 @@ func (w world) from(p Packet) bool {
 		return true // 4
 	case p.Direction == In && p.answers() && w.feed(p.Source, p.SourcePort):
 		return true // 5
+	case p.Direction == In && w.public(p.Protocol, p.Destination, p.DestinationPort) && !p.Fragment:
+		return true // 13
 	case metadata(p.Source):
-		return c.Egress.Metadata == config.Allow // 6
+		return c.Egress.Metadata == config.Allow && w.outside(p.Source) // 6
 	case w.node(p.Source):
-		return w.probe(p, p.DestinationPort) || p.reports() || c.Egress.Nodes == config.Allow && p.answers() // 7
+		return w.probe(p, p.DestinationPort) || p.reports() || c.Egress.Nodes == config.Allow && w.knows(p.Family()) && p.answers() // 7
 	}
-	return w.beyond(p.Source)
+	return w.beyond(p, p.Source)
 }
 
 // to says whether a packet may go to its destination (lines 4 to 10).
@@ -85,33 +101,84 @@ func (w world) to(p Packet) bool {
 		return false // 5
 	case p.Protocol == TCP && !p.Fragment && w.feed(p.Destination, p.DestinationPort):
 		return true // 5
+	case w.public(p.Protocol, p.Source, p.SourcePort) && !p.Fragment && !p.opens() && !group(p.Destination):
+		return true // 13
 	case metadata(p.Destination):
-		return c.Egress.Metadata == config.Allow // 6
+		return c.Egress.Metadata == config.Allow && w.outside(p.Destination) // 6
 	case w.node(p.Destination):
-		return c.Egress.Nodes == config.Allow || p.answers() && w.probe(p, p.SourcePort) // 7
+		return c.Egress.Nodes == config.Allow && w.knows(p.Family()) || p.answers() && w.probe(p, p.SourcePort) // 7
 	case group(p.Destination):
 		return false // 9
 	}
-	return w.beyond(p.Destination)
+	return w.beyond(p, p.Destination)
 }
 
-// beyond is what holds for both directions (lines 8 to 10).
-func (w world) beyond(other netip.Addr) bool {
+// beyond is what holds for both directions (lines 8 to 12).
+func (w world) beyond(p Packet, other netip.Addr) bool {
 	c := w.config
 	switch {
-	case holds(c.Peers, other):
-		return true // 8
+	case w.peer(p, other):
+		return true // 8, 12
+	case c.Addressing == config.Identity && !w.outside(other):
+		return false // 9, 11
 	case holds(c.Denied, other) || other.Is6() && other.IsLinkLocalUnicast():
 		return false // 9
 	}
 	return c.Egress.External == config.Allow || holds(c.System, other) // 10
 }
 
-// member is line 2.
+// peer is who lines 8 and 12 speak of.
+func (w world) peer(p Packet, other netip.Addr) bool {
+	if w.config.Addressing == config.CIDR {
+		return holds(w.config.Peers, other)
+	}
+	if !w.knows(p.Family()) || !slices.Contains(w.live.Peers, other) ||
+		metadata(other) || w.node(other) || loopback(other) || group(other) || other.Is6() && other.IsLinkLocalUnicast() {
+		return false
+	}
+	pod, service := holds(w.live.Cluster.Pods, other), holds(w.live.Cluster.Services, other)
+	if w.live.Lapsed {
+		return w.config.WhenFeedGone == config.Keep && (service && !pod || pod && p.answers())
+	}
+	return pod || service
+}
+
+// outside says whether an address is known to be outside the cluster, and not denied.
+// The ranges of a configuration are always known, and judged elsewhere.
+func (w world) outside(addr netip.Addr) bool {
+	if w.config.Addressing == config.CIDR {
+		return true
+	}
+	family := Packet{Source: addr}.Family()
+	return w.knows(family) && !slices.Contains(w.live.Denied, addr) && !holds(w.live.Cluster.Pods, addr) &&
+		!holds(w.live.Cluster.Services, addr) && !holds(w.live.Cluster.Nodes, addr)
+}
+
+// knows is line 11.
+func (w world) knows(family rules.Family) bool {
+	return w.config.Addressing == config.CIDR || w.live != nil && w.has(family, w.live.Cluster.Pods)
+}
+
+// member is line 2: of the tenant's ranges, or of any, where there are none.
 func (w world) member(family rules.Family) bool {
+	if w.config.Addressing == config.Identity {
+		return w.has(family, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
+	}
+	return w.has(family, w.config.Peers)
+}
+
+// has says whether the pod has an address in the ranges that is not of the link alone.
+func (w world) has(family rules.Family, ranges []netip.Prefix) bool {
 	return slices.ContainsFunc(w.pod.Addresses, func(addr netip.Addr) bool {
-		return addr.Is4() == (family == rules.IPv4) && !addr.IsLinkLocalUnicast() && holds(w.config.Peers, addr)
+		return addr.Is4() == (family == rules.IPv4) && !addr.IsLinkLocalUnicast() && holds(ranges, addr)
 	})
+}
+
+// public says whether a port is a public one of this pod.
+func (w world) public(number int, addr netip.Addr, port uint16) bool {
+	name := map[int]string{TCP: "tcp", UDP: "udp", SCTP: "sctp"}[number]
+	return w.config.Addressing == config.Identity && w.knows(Packet{Source: addr}.Family()) &&
+		slices.Contains(w.pod.Addresses, addr) && slices.Contains(w.live.Open, protocol.Open{Address: addr, Protocol: name, Port: port})
 }
 
 // announces is what IPv6 says before it has an address, or about whom it listens to
@@ -127,7 +194,9 @@ func (w world) feed(addr netip.Addr, port uint16) bool {
 }
 
 func (w world) node(addr netip.Addr) bool {
-	return holds(w.config.Nodes, addr) || slices.Contains(w.pod.Gateways, addr)
+	family := Packet{Source: addr}.Family()
+	return holds(w.config.Nodes, addr) || slices.Contains(w.pod.Gateways, addr) ||
+		w.config.Addressing == config.Identity && w.knows(family) && holds(w.live.Cluster.Nodes, addr)
 }
 
 // probe says whether a packet belongs to a probe, the port given being the pod's.
@@ -139,6 +208,9 @@ func (w world) probe(p Packet, port uint16) bool {
 func (p Packet) answers() bool {
 	return p.Protocol == TCP && !p.Fragment && p.Flags&(FIN|SYN|RST|ACK) != SYN
 }
+
+// opens says whether it opens a TCP connection.
+func (p Packet) opens() bool { return p.Protocol == TCP && !p.answers() }
 
 // reports says whether it is a router's report of an error: unreachable, too big,
 // time exceeded (RFC 792, RFC 4443).

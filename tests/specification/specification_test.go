@@ -20,7 +20,12 @@ func build(t *testing.T, c Case) (map[rules.Family]*Ruleset, error) {
 	if err := c.Config.Validate(); err != nil {
 		return nil, err
 	}
-	plan, err := rules.Build(c.Config, c.Pod, nil)
+	if c.Live != nil {
+		if err := c.Live.Cluster.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	plan, err := rules.Build(c.Config, c.Pod, c.Live)
 	if err != nil {
 		return nil, err
 	}
@@ -31,27 +36,33 @@ func build(t *testing.T, c Case) (map[rules.Family]*Ruleset, error) {
 	return tables, nil
 }
 
-// TestSpecification holds the rules of generated configurations against the ten
-// lines, for every class of packet.
-func TestSpecification(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
+// TestSpecification holds the rules of generated configurations against the
+// specification, for every class of packet.
+func TestSpecification(t *testing.T) { hold(t, Generate, *cases) }
+
+// TestSpecificationOfIdentity does so for what the feed tells.
+func TestSpecificationOfIdentity(t *testing.T) { hold(t, GenerateIdentity, (*cases+2)/3) }
+
+func hold(t *testing.T, generate func(*rand.Rand) Case, most int) {
+	seed := *seed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("generated with -seed=%d", *seed)
-	random := rand.New(rand.NewPCG(*seed, 0))
+	t.Logf("generated with -seed=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
 	built, packets := 0, 0
-	for built < *cases {
-		c := Generate(random)
+	for built < most {
+		c := generate(random)
 		tables, err := build(t, c)
 		if err != nil {
 			continue
 		}
 		built++
-		told, n := Difference(c.Config, c.Pod, tables)
+		told, n := Difference(c, tables)
 		packets += n
 		if told != "" {
 			c, told = shrink(t, c, told)
-			t.Fatalf("with -seed=%d, configuration\n  %+v\npod\n  %+v\n%s", *seed, *c.Config, c.Pod, told)
+			t.Fatalf("with -seed=%d, configuration\n  %+v\npod\n  %+v\nlive\n  %+v\n%s", seed, *c.Config, c.Pod, c.Live, told)
 		}
 	}
 	t.Logf("%d packets under %d configurations", packets, built)
@@ -66,7 +77,7 @@ func shrink(t *testing.T, c Case, told string) (Case, string) {
 			if err != nil {
 				continue
 			}
-			if difference, _ := Difference(smaller.Config, smaller.Pod, tables); difference != "" {
+			if difference, _ := Difference(smaller, tables); difference != "" {
 				c, told, found = smaller, difference, true
 				break
 			}
