@@ -37,8 +37,11 @@ type Options struct {
 	// Repository is the root of the Bulkhead repository: binaries are cached below it in .cache, logs of a failed
 	// run are kept below it in out/testbed-logs.
 	Repository string
-	// Ranges gives namespaces address ranges of their own, as CIDRs. The first is the pod's primary family.
+	// Ranges gives namespaces address ranges of their own, as CIDRs. The first is the pod's primary family. Without
+	// Routed they are parts of Network.PodCIDRs above 10.244.16.0 and fd00:10:244:0:1::.
 	Ranges map[string][]string
+	// Routed gives each pod a link of its own. Without it all are on one bridge.
+	Routed bool
 	// Second, if not empty, gives every pod a second interface, SecondInterface, by macvlan: all pods of all
 	// namespaces are in one network there, Network.SecondCIDRs, of which it names the namespaces' parts.
 	Second map[string][]string
@@ -94,7 +97,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: options, binaries: binaries, network: newNetwork(options.Ranges, options.Second)}
+	c := &Cluster{options: options, binaries: binaries, network: newNetwork(options)}
 	if c.lock, err = acquireInTurn(ctx, options.Log); err != nil {
 		return nil, err
 	}

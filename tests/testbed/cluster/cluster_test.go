@@ -49,7 +49,7 @@ func TestProcessIsItselfOnlyWithItsStartTime(t *testing.T) {
 }
 
 func TestNetworkWithoutIPv6(t *testing.T) {
-	network := newNetwork(map[string][]string{"alice": {"172.16.1.0/24", "fd00:1::/64"}}, nil)
+	network := newNetwork(Options{Ranges: map[string][]string{"alice": {"172.16.1.0/24", "fd00:1::/64"}}, Routed: true})
 	network.dropIPv6()
 	want := "NODE4=10.250.0.1/24 ROUTER4=10.250.0.254/24 OUTSIDE4=203.0.113.10 SERVICES4=10.96.0.0/16"
 	if got := strings.Join(network.scriptVariables(), " "); got != want {
@@ -74,7 +74,7 @@ func TestNetworkWithoutIPv6(t *testing.T) {
 
 func TestNetworkKeepsTheCallersRanges(t *testing.T) {
 	ranges := map[string][]string{"alice": {"172.16.1.0/24", "fd00:1::/64"}}
-	network := newNetwork(ranges, nil)
+	network := newNetwork(Options{Ranges: ranges})
 	network.dropIPv6()
 	if len(ranges["alice"]) != 2 {
 		t.Errorf("the caller's ranges were changed to %v", ranges)

@@ -44,6 +44,7 @@ func (c *Cluster) placeBinaries() error {
 	for name, target := range map[string]string{
 		"kubernetes": build.Kubernetes, "pause": build.Pause,
 		build.IPAM: build.IPAM, build.Second: build.Second, build.Outside: build.Outside,
+		build.Stream: build.Stream,
 	} {
 		if err := copyFile(c.binaries[target], filepath.Join(binDir, name)); err != nil {
 			return err
@@ -54,7 +55,7 @@ func (c *Cluster) placeBinaries() error {
 			return err
 		}
 	}
-	for _, name := range []string{"ptp", "macvlan", "loopback", "host-local"} {
+	for _, name := range []string{"bridge", "ptp", "macvlan", "loopback", "host-local"} {
 		if err := os.Symlink(filepath.Join(host.CNIDir, name), filepath.Join(binDir, name)); err != nil {
 			return err
 		}
@@ -117,9 +118,12 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	// Not before the API server is ready: their first tries would fail, and back off for long.
-	if err := c.node.run(ControllerManager, ControllerManager, "--kubeconfig="+pki("controller-manager.kubeconfig"), "--leader-elect=false",
-		"--use-service-account-credentials", "--root-ca-file="+pki("ca.crt"),
-		"--service-account-private-key-file="+pki("service-account.key")); err != nil {
+	controllers := []string{ControllerManager, "--kubeconfig=" + pki("controller-manager.kubeconfig"), "--leader-elect=false",
+		"--use-service-account-credentials", "--root-ca-file=" + pki("ca.crt"),
+		"--service-account-private-key-file=" + pki("service-account.key"), services,
+		"--allocate-node-cidrs", "--cluster-cidr=" + strings.Join(c.network.PodCIDRs, ","),
+	}
+	if err := c.node.run(ControllerManager, append(controllers, c.network.nodeMasks()...)...); err != nil {
 		return err
 	}
 	// Pods need their namespace's service account, which the controller manager makes.

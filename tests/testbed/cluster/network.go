@@ -16,14 +16,18 @@ const SecondInterface = "net1"
 // OutsideName is a name of the outside host's, which the cluster's DNS resolves by asking it.
 const OutsideName = "outside.example"
 
+// networkName is what CNI calls the pods' network.
+const networkName = "testbed"
+
 // Network is the cluster's address plan. Every list holds IPv4 first, then IPv6 if the machine has it.
 type Network struct {
 	Node         []string            // the node's addresses
 	Router       []string            // the router's that the node's default routes lead to
 	NodeCIDRs    []string            // the networks that both lie in
 	ServiceCIDRs []string            // the ranges of ClusterIPs
-	PodCIDRs     []string            // the ranges of namespaces without one of their own
-	Ranges       map[string][]string // the others' ranges, by namespace
+	PodCIDRs     []string            // the node's pod ranges, in which all pods are, but those of Ranges if it is Routed
+	Ranges       map[string][]string // of namespaces that have ranges of their own; without Routed, parts of PodCIDRs
+	Routed       bool                // a link of its own leads to each pod, instead of one bridge for all
 	// Outside are the addresses of a host outside the cluster, for the internet: it serves HTTP and DNS. Pods reach it
 	// masqueraded to the node's address.
 	Outside []string
@@ -33,18 +37,19 @@ type Network struct {
 	SecondRanges map[string][]string
 }
 
-func newNetwork(ranges, second map[string][]string) Network {
+func newNetwork(options Options) Network {
 	network := Network{
 		Node:         []string{"10.250.0.1", "fd00:10:250::1"},
 		Router:       []string{"10.250.0.254", "fd00:10:250::fe"},
 		NodeCIDRs:    []string{"10.250.0.0/24", "fd00:10:250::/64"},
 		ServiceCIDRs: []string{"10.96.0.0/16", "fd00:10:96::/112"},
 		PodCIDRs:     []string{"10.244.0.0/16", "fd00:10:244::/64"},
-		Ranges:       clone(ranges),
+		Ranges:       clone(options.Ranges),
+		Routed:       options.Routed,
 		Outside:      []string{"203.0.113.10", "2001:db8:203::10"}, // for documentation: RFC 5737, RFC 3849
-		SecondRanges: clone(second),
+		SecondRanges: clone(options.Second),
 	}
-	if len(second) > 0 {
+	if len(options.Second) > 0 {
 		network.SecondCIDRs = []string{"172.17.0.0/16", "fd00:172:17::/64"}
 	}
 	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
@@ -108,15 +113,18 @@ func (n Network) apiServerAddresses() ([]net.IP, error) {
 	return addresses, nil
 }
 
-// cniConfig is the network configuration list: a routed link for each pod, as most CNIs without a bridge make it, and
-// the shim that gives each namespace its range. The second interface is another shim's.
+// nodeMasks are flags of the controller manager, by which the one node gets all of PodCIDRs. Those of two families are
+// others than that of one.
+func (n Network) nodeMasks() []string {
+	if len(n.PodCIDRs) == 1 {
+		return []string{"--node-cidr-mask-size=16"}
+	}
+	return []string{"--node-cidr-mask-size-ipv4=16", "--node-cidr-mask-size-ipv6=64"}
+}
+
+// cniConfig is the network configuration list. The second interface is a shim's.
 func (n Network) cniConfig() ([]byte, error) {
-	plugins := []any{map[string]any{
-		"type":   "ptp",
-		"ipMasq": false,
-		"mtu":    1500,
-		"ipam":   n.ipamConfig(n.Ranges, n.PodCIDRs, nil),
-	}}
+	plugins := []any{n.firstInterface()}
 	if len(n.SecondCIDRs) > 0 {
 		others := []string{"172.17.0.0/24", "fd00:172:17::/80"}[:len(n.SecondCIDRs)]
 		plugins = append(plugins, map[string]any{
@@ -130,14 +138,37 @@ func (n Network) cniConfig() ([]byte, error) {
 			},
 		})
 	}
-	return json.MarshalIndent(map[string]any{"cniVersion": "0.4.0", "name": "testbed", "plugins": plugins}, "", "  ")
+	return json.MarshalIndent(map[string]any{"cniVersion": "0.4.0", "name": networkName, "plugins": plugins}, "", "  ")
+}
+
+// firstInterface is the plainest network that there is, as of a cluster that was made by hand: one bridge, and
+// host-local with one range for all namespaces. If namespaces have ranges, a shim gives them theirs. Routed, each pod has
+// a link of its own, as most CNIs without a bridge make it.
+func (n Network) firstInterface() map[string]any {
+	if n.Routed {
+		return map[string]any{"type": "ptp", "ipMasq": false, "mtu": 1500, "ipam": n.ipamConfig(n.Ranges, n.PodCIDRs, nil)}
+	}
+	bridge := map[string]any{
+		"type": "bridge", "bridge": "pods", "isDefaultGateway": true, "hairpinMode": true, "ipMasq": false, "mtu": 1500,
+	}
+	if len(n.Ranges) > 0 {
+		others := []string{"10.244.0.0/20", "fd00:10:244::/80"}[:len(n.PodCIDRs)]
+		bridge["ipam"] = n.ipamConfig(n.Ranges, others, n.PodCIDRs)
+		return bridge
+	}
+	var ranges [][]map[string]any
+	for _, subnet := range n.PodCIDRs {
+		ranges = append(ranges, []map[string]any{{"subnet": subnet}})
+	}
+	bridge["ipam"] = map[string]any{"type": "host-local", "dataDir": addressDir, "ranges": ranges}
+	return bridge
 }
 
 // ipamConfig is that of the IPAM shim; see node/ipam.
 func (n Network) ipamConfig(ranges map[string][]string, others, segment []string) map[string]any {
 	return map[string]any{
 		"type":    build.IPAM,
-		"dataDir": cniDir + "/addresses",
+		"dataDir": addressDir,
 		"ranges":  ranges,
 		"default": others,
 		"segment": segment,

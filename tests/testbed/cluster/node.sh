@@ -57,6 +57,11 @@ connect() { # family node router outside services
 	ip "$1" route add "$5" dev eth0
 }
 echo 1 > /proc/sys/net/ipv4/ip_forward
+# What passes between pods on one bridge meets kube-proxy's rules too.
+for family in ip ip6; do
+	file=/proc/sys/net/bridge/bridge-nf-call-${family}tables
+	if [ -e "$file" ]; then echo 1 > "$file"; fi
+done
 outside sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward' # so that it says "unreachable" of whatever else it is sent
 connect -4 "$NODE4" "$ROUTER4" "$OUTSIDE4" "$SERVICES4"
 if [ -n "${NODE6-}" ]; then

@@ -25,51 +25,49 @@ type run struct {
 	report  *results.Report
 }
 
-// Demo plays five of the thesis' experiments, without and with Bulkhead, and measures how long pods take to start.
+// Demo plays five of the thesis' experiments with addressing identity, two with addressing cidr in the same cluster,
+// without and with Bulkhead, and measures how long pods take to start.
 func Demo(ctx context.Context, repository string, log *progress.Log) (*results.Report, error) {
-	options := cluster.Options{Repository: repository, Ranges: Ranges(), Log: log}
-	chosen := selection{checks: []string{"security-1", "security-2", "security-6", "security-7", "security-8"}}
+	options := cluster.Options{Repository: repository, Ranges: parts(), Log: log}
+	identity := selection{checks: []string{"security-1", "security-2", "security-6", "security-7", "security-8"}}
+	fixed := selection{a: carol, b: dave, checks: []string{"security-1", "security-2"}, suffix: "-cidr", qualifier: ", addressing cidr"}
 	return play(ctx, options, func(r *run) []step {
 		return []step{
 			{"dns", "install DNS", r.dns},
 			{"certManager", "install cert-manager", r.certManager},
 			{"prepare", "prepare namespaces and images", r.prepare},
-			{"without", "play without Bulkhead", r.verify(false, chosen)},
+			{"without", "play without Bulkhead", r.verify(false, identity)},
+			{"withoutCIDR", "play without Bulkhead, with fixed ranges", r.verify(false, fixed)},
 			{"startsWithout", "start pods", r.measure(false)},
 			{"bulkhead", "install Bulkhead", r.bulkhead},
-			{"with", "play with Bulkhead", r.verify(true, chosen)},
+			{"with", "play with Bulkhead, addressing identity", r.verify(true, identity)},
+			{"withCIDR", "play with Bulkhead, addressing cidr", r.verify(true, fixed)},
 			{"startsWith", "start pods", r.measure(true)},
 			{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall},
 		}
 	})
 }
 
-// All plays everything that there is: all of verify's checks, those with Services in both of kube-proxy's modes, those
-// between pods again over their second interfaces, and the faults. If only is not empty, it plays the checks and faults
-// with these ids.
+// All plays all of verify's checks with addressing identity, on the plainest network: one bridge and one range for all
+// pods. Those with Services are played in both of kube-proxy's modes. What becomes of pods when addresses are used again
+// and when the webhook comes and goes is played too. If only is not empty, it plays what has these ids.
 func All(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error) {
-	options := cluster.Options{Repository: repository, Ranges: Ranges(), Second: SecondRanges(), Log: log}
-	forced := faults.IDs()
-	if len(only) > 0 {
-		forced = intersect(forced, only)
-	}
-	everything := selection{checks: slices.DeleteFunc(slices.Clone(only), func(id string) bool { return slices.Contains(forced, id) })}
-	second := selection{checks: betweenPods(), iface: cluster.SecondInterface, suffix: "-macvlan", qualifier: ", over macvlan"}
+	options := cluster.Options{Repository: repository, Log: log}
+	lived := faults.LiveIDs()
 	services := selection{checks: throughServices(), suffix: "-nftables", qualifier: ", kube-proxy in nftables mode"}
 	if len(only) > 0 {
-		second.checks, services.checks = intersect(second.checks, only), intersect(services.checks, only)
+		lived, services.checks = intersect(lived, only), intersect(services.checks, only)
 	}
+	everything := selection{checks: slices.DeleteFunc(slices.Clone(only), func(id string) bool { return slices.Contains(lived, id) })}
 	return play(ctx, options, func(r *run) []step {
-		onServices, onSecond := len(services.checks) > 0, len(second.checks) > 0
-		onChecks := len(only) == 0 || len(everything.checks) > 0
+		onServices, onChecks := len(services.checks) > 0, len(only) == 0 || len(everything.checks) > 0
 		return slices.Concat(
 			when(true,
 				step{"dns", "install DNS", r.dns},
 				step{"certManager", "install cert-manager", r.certManager},
 				step{"prepare", "prepare namespaces and images", r.prepare}),
 			when(onChecks, step{"without", "play without Bulkhead", r.verify(false, everything)}),
-			when(onSecond, step{"withoutMacvlan", "play without Bulkhead, over macvlan", r.verify(false, second)}),
-			when(len(forced) > 0, step{"faultsWithout", "play faults without Bulkhead", r.faults(false, forced)}),
+			when(len(lived) > 0, step{"liveWithout", "play the life of addresses without Bulkhead", r.faults(false, lived)}),
 			when(onServices,
 				step{"proxyNFTables", "kube-proxy in nftables mode", r.proxyMode(cluster.ProxyNFTables)},
 				step{"withoutNFTables", "play Services without Bulkhead", r.verify(false, services)}),
@@ -78,7 +76,33 @@ func All(ctx context.Context, repository string, only []string, log *progress.Lo
 				step{"withNFTables", "play Services with Bulkhead", r.verify(true, services)},
 				step{"proxyIPTables", "kube-proxy in iptables mode", r.proxyMode(cluster.ProxyIPTables)}),
 			when(onChecks, step{"with", "play with Bulkhead", r.verify(true, everything)}),
-			when(onSecond, step{"withMacvlan", "play with Bulkhead, over macvlan", r.verify(true, second)}),
+			when(len(lived) > 0, step{"liveWith", "play the life of addresses with Bulkhead", r.faults(true, lived)}),
+			when(true, step{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall}))
+	})
+}
+
+// AllCIDR plays with addressing cidr, on routed links: verify's checks of packets and Services, those between pods again
+// over their second interfaces, and the faults. If only is not empty, it plays what has these ids.
+func AllCIDR(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error) {
+	options := cluster.Options{Repository: repository, Ranges: Ranges(), Routed: true, Second: SecondRanges(), Log: log}
+	forced := faults.IDs()
+	first := selection{checks: union(betweenPods(), throughServices()), suffix: "-cidr", qualifier: ", addressing cidr"}
+	second := selection{checks: betweenPods(), iface: cluster.SecondInterface, suffix: "-macvlan", qualifier: ", over macvlan"}
+	if len(only) > 0 {
+		forced, first.checks, second.checks = intersect(forced, only), intersect(first.checks, only), intersect(second.checks, only)
+	}
+	return play(ctx, options, func(r *run) []step {
+		return slices.Concat(
+			when(true,
+				step{"dns", "install DNS", r.dns},
+				step{"certManager", "install cert-manager", r.certManager},
+				step{"prepare", "prepare namespaces and images", r.prepare}),
+			when(len(first.checks) > 0, step{"without", "play without Bulkhead", r.verify(false, first)}),
+			when(len(second.checks) > 0, step{"withoutMacvlan", "play without Bulkhead, over macvlan", r.verify(false, second)}),
+			when(len(forced) > 0, step{"faultsWithout", "play faults without Bulkhead", r.faults(false, forced)}),
+			when(true, step{"bulkhead", "install Bulkhead", r.bulkhead}),
+			when(len(first.checks) > 0, step{"with", "play with Bulkhead", r.verify(true, first)}),
+			when(len(second.checks) > 0, step{"withMacvlan", "play with Bulkhead, over macvlan", r.verify(true, second)}),
 			when(len(forced) > 0, step{"faultsWith", "play faults with Bulkhead", r.faults(true, forced)}),
 			when(true, step{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall}))
 	})
@@ -94,13 +118,17 @@ func when(taken bool, steps ...step) []step {
 
 // throughServices are the checks for which it matters how kube-proxy does its work.
 func throughServices() []string {
-	return []string{"security-3", "security-4", "security-5", "S1", "S2", "S2-probe-ports", "S3", "S4"}
+	return []string{"security-3", "security-4", "security-5", "S1", "S2", "S2-load-balancer", "S2-public", "S2-probe-ports", "S3", "S4"}
 }
 
 // betweenPods are the checks for which it matters on which interface packets leave and arrive.
 func betweenPods() []string {
 	return []string{"security-1", "security-2", "security-5", "security-6", "security-7", "security-8",
 		"P2", "P3", "P4", "P5", "P6", "P7", "P9", "P13", "D2", "D7", "L1", "L2", "L16"}
+}
+
+func union(ids, others []string) []string {
+	return slices.Concat(ids, slices.DeleteFunc(slices.Clone(others), func(id string) bool { return slices.Contains(ids, id) }))
 }
 
 func intersect(ids, others []string) []string {

@@ -3,6 +3,7 @@ package experiments
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,11 +14,20 @@ import (
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/host"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
 )
 
-// TestExperiments is the end-to-end test: everything, on a cluster of its own, and a look at what it leaves behind.
-// A first run compiles Kubernetes and needs more than go test's ten minutes: give it -timeout 40m.
-func TestExperiments(t *testing.T) {
+// TestExperiments is the end-to-end test: everything with addressing identity, on a cluster of its own, and a look at
+// what it leaves behind. A first run compiles Kubernetes and needs more than go test's ten minutes: give it -timeout 40m.
+func TestExperiments(t *testing.T) { playAll(t, All, "experiments.json") }
+
+// TestExperimentsCIDR does the same with addressing cidr, second interfaces and faults.
+func TestExperimentsCIDR(t *testing.T) { playAll(t, AllCIDR, "experiments-cidr.json") }
+
+// whole is All or AllCIDR.
+type whole func(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error)
+
+func playAll(t *testing.T, play whole, file string) {
 	if reason := host.Unsupported(); reason != "" {
 		t.Skip(reason)
 	}
@@ -32,11 +42,11 @@ func TestExperiments(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := traces(t)
-	report, err := All(t.Context(), repository, nil, progress.New(testWriter{t}))
+	report, err := play(t.Context(), repository, nil, progress.New(testWriter{t}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := report.Write(filepath.Join(repository, "out", "experiments.json")); err != nil {
+	if err := report.Write(filepath.Join(repository, "out", file)); err != nil {
 		t.Error(err)
 	}
 	for _, result := range report.Experiments {

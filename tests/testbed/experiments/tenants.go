@@ -21,16 +21,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The two tenants.
+// The tenants. Each has one namespace that is called as it is. In a cluster whose IPAM gives alice and bob ranges they
+// have addressing cidr, else identity; carol and dave are there if it gives them some.
 const (
 	alice = "alice"
 	bob   = "bob"
+	carol = "carol"
+	dave  = "dave"
 )
 
-// TenantCIDRs is the range of all tenants together, IPv4 first. It holds the pods' second network.
-func TenantCIDRs() []string { return []string{"172.16.0.0/15", "fd00:172:16::/47"} }
+// shared is a namespace of nobody's that alice shares: an ingress controller's, for instance.
+const shared = "ingress"
 
-// Ranges gives each tenant's namespace its part of TenantCIDRs, for the cluster's IPAM.
+// Ranges gives alice's and bob's namespaces ranges of their own, for a cluster with routed links.
 func Ranges() map[string][]string {
 	return map[string][]string{
 		alice: {"172.16.1.0/24", "fd00:172:16:1::/64"},
@@ -38,7 +41,7 @@ func Ranges() map[string][]string {
 	}
 }
 
-// SecondRanges gives each tenant's namespace its part of the pods' second network.
+// SecondRanges gives each of the two its part of the pods' second network.
 func SecondRanges() map[string][]string {
 	return map[string][]string{
 		alice: {"172.17.1.0/24", "fd00:172:17:0:1::/80"},
@@ -46,19 +49,47 @@ func SecondRanges() map[string][]string {
 	}
 }
 
-// tenants are alice and bob, with one namespace each that is called as they are.
+// parts gives carol's and dave's namespaces parts of the one range that all pods on the bridge have.
+func parts() map[string][]string {
+	return map[string][]string{
+		carol: {"10.244.17.0/24", "fd00:10:244:0:8001::/80"},
+		dave:  {"10.244.18.0/24", "fd00:10:244:0:8002::/80"},
+	}
+}
+
+// tenantCIDRs is the range of all tenants with addressing cidr together, IPv4 first. It holds the pods' second network.
+func tenantCIDRs(network cluster.Network) []string {
+	all := []string{"172.16.0.0/15", "fd00:172:16::/47"}
+	if !network.Routed {
+		all = []string{"10.244.16.0/20", "fd00:10:244:0:8000::/65"}
+	}
+	if len(network.Ranges) == 0 {
+		return nil
+	}
+	return all[:len(network.Node)]
+}
+
+// tenants are those that the cluster's network has room for.
 func tenants(network cluster.Network) []install.Tenant {
 	var all []install.Tenant
-	for _, name := range []string{alice, bob} {
-		all = append(all, install.Tenant{Name: name, Namespaces: []string{name}, CIDRs: slices.Concat(network.Ranges[name], network.SecondRanges[name])})
+	for _, name := range []string{alice, bob, carol, dave} {
+		ranges := slices.Concat(network.Ranges[name], network.SecondRanges[name])
+		if (name == carol || name == dave) && len(ranges) == 0 {
+			continue
+		}
+		tenant := install.Tenant{Name: name, Namespaces: []string{name}, CIDRs: ranges}
+		if name == alice && len(ranges) == 0 {
+			tenant.Shared, tenant.Public = []string{shared}, []string{alice + "/bulkhead-verify-public", alice + "/exposed"}
+		}
+		all = append(all, tenant)
 	}
 	return all
 }
 
-// InstallBulkhead installs Bulkhead with the tenants alice and bob, whose namespaces must exist.
+// InstallBulkhead installs Bulkhead with the tenants, whose namespaces must exist.
 func InstallBulkhead(ctx context.Context, c *cluster.Cluster) error {
 	network := c.Network()
-	return install.Bulkhead(ctx, c, TenantCIDRs()[:len(network.Node)], tenants(network)...)
+	return install.Bulkhead(ctx, c, tenantCIDRs(network), tenants(network)...)
 }
 
 // Prepare makes the tenants' namespaces and gives the node the images of pods that play.
@@ -73,7 +104,11 @@ func Prepare(ctx context.Context, c *cluster.Cluster) error {
 	if err := c.LoadImage(ctx, install.Archive(c.Options().Repository, "probe")); err != nil {
 		return err
 	}
-	for _, name := range []string{alice, bob} {
+	namespaces := []string{shared}
+	for _, tenant := range tenants(c.Network()) {
+		namespaces = append(namespaces, tenant.Namespaces...)
+	}
+	for _, name := range namespaces {
 		if err := createNamespace(ctx, c, name); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 
 // selection says which of verify's checks to play, and how.
 type selection struct {
+	a, b      string   // the namespaces; alice's and bob's if empty
 	checks    []string // all if there are none
 	iface     string   // dial the addresses of pods' interface of this name
 	suffix    string   // of the results' ids, to tell two selections of one check apart
@@ -38,7 +40,7 @@ type verdict struct {
 // verify runs `bulkhead verify` as a platform engineer does, on a cluster with or without Bulkhead, and records what it
 // found. Checks that do not pass are in the report, not an error.
 func verify(ctx context.Context, c *cluster.Cluster, chosen selection, protected bool, report *results.Report) error {
-	args := []string{"verify", "--existing", "--namespace-a", alice, "--namespace-b", bob, "--output", "json"}
+	args := []string{"verify", "--existing", "--namespace-a", cmp.Or(chosen.a, alice), "--namespace-b", cmp.Or(chosen.b, bob), "--output", "json"}
 	if !protected {
 		args = append(args, "--baseline")
 	}

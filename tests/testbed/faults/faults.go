@@ -50,10 +50,31 @@ func all() []fault {
 	}
 }
 
+// lived is what becomes of live peers: with addressing identity, on one range for all pods.
+func lived() []fault {
+	return []fault{
+		{"address-reuse", "a pod gets the address of another tenant's pod that has just gone", []string{"S7"},
+			addressIsInherited, addressIsUsedAgain, results.Blocked},
+		{"feed-gone", "the webhook goes for longer than a lease, and comes back", []string{"S7"},
+			unprotected, feedGone, results.Blocked},
+		{"upgrade", "the webhook is upgraded under old pods, while new ones start", []string{"S7"},
+			unprotected, upgrade, results.Blocked},
+		{"external-ip", "connect to the other tenant by an external address of its Service", []string{"S2"},
+			externalAddress, externalAddress, results.Blocked},
+		{"shared-namespace", "an ingress in a shared namespace, and a public NodePort from outside", []string{"S2"},
+			sharedNamespace, sharedNamespace, results.Reached},
+	}
+}
+
 // IDs are those of all faults.
-func IDs() []string {
+func IDs() []string { return idsOf(all()) }
+
+// LiveIDs are those of what becomes of live peers.
+func LiveIDs() []string { return idsOf(lived()) }
+
+func idsOf(faults []fault) []string {
 	var ids []string
-	for _, f := range all() {
+	for _, f := range faults {
 		ids = append(ids, f.id)
 	}
 	return ids
@@ -64,7 +85,7 @@ func IDs() []string {
 // Bulkhead with its tenants.
 func Play(ctx context.Context, c *cluster.Cluster, ids []string, protected bool, report *results.Report) error {
 	s := &stage{Cluster: c, protected: protected}
-	for _, f := range all() {
+	for _, f := range slices.Concat(all(), lived()) {
 		if !slices.Contains(ids, f.id) {
 			continue
 		}

@@ -39,7 +39,7 @@ func (s *stage) start(ctx context.Context, pod *corev1.Pod, err error) (*corev1.
 // clear removes all pods of both tenants.
 func (s *stage) clear(ctx context.Context) error {
 	var errs []error
-	for _, namespace := range []string{alice, bob} {
+	for _, namespace := range []string{alice, bob, ingress} {
 		pods, err := s.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

@@ -26,11 +26,26 @@ const (
 	tag      = "dev"
 )
 
-// Tenant is one tenant in cidr addressing.
+// Tenant is one tenant: with addressing cidr if it has ranges, else identity.
 type Tenant struct {
 	Name       string
 	Namespaces []string
 	CIDRs      []string
+	Shared     []string
+	Public     []string
+}
+
+func (t Tenant) spec() map[string]any {
+	spec := map[string]any{"namespaces": t.Namespaces}
+	if len(t.CIDRs) > 0 {
+		spec["addressing"] = map[string]any{"mode": "cidr", "cidrs": t.CIDRs}
+	}
+	for field, values := range map[string][]string{"shared": t.Shared, "public": t.Public} {
+		if len(values) > 0 {
+			spec[field] = values
+		}
+	}
+	return spec
 }
 
 // Archive is an image of Bulkhead's that `make image` writes, in the repository.
@@ -53,7 +68,8 @@ func CheckBuilt(repository string) error {
 
 // Bulkhead installs Bulkhead by its chart with tenants, waits until it refuses what it must refuse,
 // and runs the chart's own test.
-// tenantCIDRs is the range of all tenants together. DNS and cert-manager must be there.
+// tenantCIDRs is the range of all tenants with addressing cidr together; without it nothing is said of addresses, and
+// Bulkhead finds the cluster's ranges itself. DNS and cert-manager must be there.
 func Bulkhead(ctx context.Context, c *cluster.Cluster, tenantCIDRs []string, tenants ...Tenant) error {
 	repository := c.Options().Repository
 	for _, name := range []string{"webhook", "firewall"} {
@@ -95,22 +111,22 @@ func bulkheadValues(network cluster.Network, tenantCIDRs []string, tenants []Ten
 	}
 	var rendered []any
 	for _, tenant := range tenants {
-		rendered = append(rendered, map[string]any{"name": tenant.Name, "spec": map[string]any{
-			"namespaces": tenant.Namespaces,
-			"addressing": map[string]any{"mode": "cidr", "cidrs": tenant.CIDRs},
-		}})
+		rendered = append(rendered, map[string]any{"name": tenant.Name, "spec": tenant.spec()})
 	}
-	return map[string]any{
+	values := map[string]any{
 		"image":   image("webhook"),
 		"sidecar": map[string]any{"image": image("firewall")},
-		"config": map[string]any{"cluster": map[string]any{
+		"tenants": rendered,
+	}
+	if len(tenantCIDRs) > 0 {
+		values["config"] = map[string]any{"cluster": map[string]any{
 			"podCIDRs":     slices.Concat(network.PodCIDRs, tenantCIDRs),
 			"serviceCIDRs": network.ServiceCIDRs,
 			"nodeCIDRs":    network.NodeCIDRs,
 			"tenantCIDRs":  tenantCIDRs,
-		}},
-		"tenants": rendered,
+		}}
 	}
+	return values
 }
 
 func writeValues(values map[string]any) (string, error) {

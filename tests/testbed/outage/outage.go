@@ -53,6 +53,7 @@ func Run(ctx context.Context, repository string, log *progress.Log) (report Repo
 	c, err := cluster.Start(ctx, cluster.Options{
 		Repository: repository, Log: log,
 		Ranges: map[string][]string{alice: {"172.16.1.0/24", "fd00:172:16:1::/64"}},
+		Routed: true,
 	})
 	if err != nil {
 		return Report{}, err

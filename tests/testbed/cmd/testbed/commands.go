@@ -43,11 +43,15 @@ func demo(ctx context.Context, s settings) error {
 }
 
 func playAll(ctx context.Context, s settings) error {
-	report, err := experiments.All(ctx, s.repository, s.only, s.log)
+	play, file := experiments.All, "experiments.json"
+	if s.cidr {
+		play, file = experiments.AllCIDR, "experiments-cidr.json"
+	}
+	report, err := play(ctx, s.repository, s.only, s.log)
 	if err != nil {
 		return err
 	}
-	return show(report, s, "experiments.json")
+	return show(report, s, file)
 }
 
 // show prints a report and writes it below out.
@@ -127,8 +131,11 @@ func (s settings) furnish(ctx context.Context, c *cluster.Cluster) error {
 
 func (s settings) clusterOptions() cluster.Options {
 	options := cluster.Options{
-		Repository: s.repository, Ranges: experiments.Ranges(), ProxyMode: cluster.ProxyMode(s.proxyMode),
+		Repository: s.repository, ProxyMode: cluster.ProxyMode(s.proxyMode),
 		APIServerFlags: s.apiServer, ControlPlaneOnly: s.controlPlane, Log: s.log,
+	}
+	if s.cidr {
+		options.Ranges, options.Routed = experiments.Ranges(), true
 	}
 	if s.second {
 		options.Second = experiments.SecondRanges()

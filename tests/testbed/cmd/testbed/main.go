@@ -30,12 +30,14 @@ commands:
   build     compile the cluster's binaries into .cache and stop
   up        start a cluster with cert-manager and Bulkhead in it (--bare: without), until Ctrl-C
   demo      play five of the thesis' security experiments without and with Bulkhead; results in out/demo.json
-  play      play all experiments, attacks and faults without and with Bulkhead; results in out/experiments.json
+  play      play all experiments and attacks without and with Bulkhead; results in out/experiments.json
   down      remove what a crashed run left behind
 
 flags:
   --repository DIR   the Bulkhead repository (default: found upwards from here)
   --only IDS         play: the experiments and faults with these ids alone, comma-separated
+  --cidr             up, play: tenants with addressing cidr, each in a range of its own; play has second interfaces and
+                     faults then, and results in out/experiments-cidr.json
   --bare             up: neither cert-manager nor Bulkhead
   --second           up: a second interface for every pod, net1, in one network by macvlan
   --proxy-mode MODE  up: kube-proxy's, iptables (the default) or nftables
@@ -48,6 +50,7 @@ type settings struct {
 	repository   string
 	bare         bool
 	second       bool
+	cidr         bool
 	controlPlane bool
 	proxyMode    string
 	apiServer    []string
@@ -82,6 +85,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	s := settings{log: progress.New(stdout)}
 	flags.StringVar(&s.repository, "repository", "", "")
 	flags.BoolVar(&s.bare, "bare", false, "")
+	flags.BoolVar(&s.cidr, "cidr", false, "")
 	flags.BoolVar(&s.second, "second", false, "")
 	flags.BoolVar(&s.controlPlane, "control-plane", false, "")
 	flags.StringVar(&s.proxyMode, "proxy-mode", "", "")

@@ -1,10 +1,13 @@
 // Command bulkhead-testbed-stream runs in pods: it sends a packet to each of its targets every millisecond, or counts
-// the packets that arrive. Between two such pods no moment without a firewall goes unseen.
+// the packets that arrive and echoes what comes by TCP on the same port. Between two such pods no moment without a
+// firewall goes unseen. To talk is to hold one TCP connection, and never another; to dial is to open one for a moment.
 //
 //	bulkhead-testbed-stream send ADDRESS:PORT…
 //	bulkhead-testbed-stream receive
+//	bulkhead-testbed-stream talk ADDRESS:PORT
+//	bulkhead-testbed-stream dial ADDRESS:PORT
 //
-// Either tells its counts as JSON over HTTP on port 7001 of the loopback interface.
+// All but dial tell their counts as JSON over HTTP on port 7001 of the loopback interface.
 package main
 
 import (
@@ -12,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -31,7 +35,7 @@ const (
 type counts struct {
 	mu       sync.Mutex
 	Tried    int            `json:"tried"`    // sent, whether the kernel took them or not
-	Received map[string]int `json:"received"` // by source
+	Received map[string]int `json:"received"` // by source; of who talks, answers
 }
 
 func (c *counts) tried() {
@@ -72,8 +76,13 @@ func run(ctx context.Context, args []string) error {
 		}
 	case len(args) == 1 && args[0] == "receive":
 		go func() { failed <- receive(seen) }()
+		go func() { failed <- echo() }()
+	case len(args) == 2 && args[0] == "talk":
+		go func() { failed <- talk(ctx, args[1], seen) }()
+	case len(args) == 2 && args[0] == "dial":
+		return dial(args[1])
 	default:
-		return errors.New("usage: bulkhead-testbed-stream send ADDRESS:PORT… | receive")
+		return errors.New("usage: bulkhead-testbed-stream send ADDRESS:PORT… | receive | talk ADDRESS:PORT | dial ADDRESS:PORT")
 	}
 	go func() { failed <- http.ListenAndServe(controlAddress, seen) }()
 	select {
@@ -105,6 +114,67 @@ func send(ctx context.Context, target string, seen *counts) error {
 			_, _ = socket.WriteToUDP([]byte("stream"), address)
 			seen.tried()
 		}
+	}
+}
+
+// patience is how long an answer may take.
+const patience = 2 * time.Second
+
+// dial connects, says something and is answered.
+func dial(target string) error {
+	connection, err := net.DialTimeout("tcp", target, patience)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	return exchange(connection)
+}
+
+func exchange(connection net.Conn) error {
+	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := connection.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err := connection.Read(make([]byte, 1))
+	return err
+}
+
+// talk holds one connection as long as it lasts. When it has broken there are no answers any more.
+func talk(ctx context.Context, target string, seen *counts) error {
+	connection, err := net.DialTimeout("tcp", target, patience)
+	for err != nil && ctx.Err() == nil { // the firewall may not know of the peer yet
+		time.Sleep(100 * time.Millisecond)
+		connection, err = net.DialTimeout("tcp", target, patience)
+	}
+	for err == nil {
+		seen.tried()
+		if err = exchange(connection); err == nil {
+			seen.received(target)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// echo answers whoever connects.
+func echo() error {
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", dataPort))
+	if err != nil {
+		return err
+	}
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer connection.Close()
+			// Whoever connected has gone if this fails.
+			_, _ = io.Copy(connection, connection)
+		}()
 	}
 }
 
