@@ -6,18 +6,19 @@
 // Ensure looks at the tables and compares them with the plan. If they are equal it
 // touches nothing. Otherwise the state is in doubt, and it goes:
 //
-//	shut     every packet blocked, for as long as the guard takes
+//	shut     every packet is blocked, at once and without nftables
 //	guard    everything of both families is dropped, in one transaction
 //	sets     strangers out, missing members in; or filled beside and exchanged
 //	tables   one iptables-restore --noflush transaction a family
 //	verify   everything read back and compared
 //	lift     the guard put to rest, if nothing changed since it was verified
+//	open     packets pass again
 //
 // Rules are read in the words of iptables where they are first compared with the
 // plan. From then on the kernel's own representation of them is known by its digest,
 // and a look at that, which takes no tool, tells whether they are whole.
 //
-// An error at any point leaves the guard standing. Nothing is ever removed on
+// An error at any point leaves the guard standing and the shutter shut. Nothing is ever removed on
 // exit.
 package apply
 

@@ -223,6 +223,7 @@ func (k *fakeKernel) filter(number uint8, absent bool) error {
 type fakeShutter struct {
 	shut    bool
 	shuts   func() // called when it was shut
+	opens   func() // called before it is opened
 	written *int
 	failAt  *int
 }
@@ -244,6 +245,9 @@ func (s *fakeShutter) Open() error {
 	}
 	if err := fail(s.written, s.failAt); err != nil {
 		return err
+	}
+	if s.opens != nil {
+		s.opens()
 	}
 	s.shut = false
 	return nil

@@ -62,14 +62,13 @@ func failEach(t *testing.T, fresh func() *kernel, prepare func(*testing.T, *kern
 			}
 			return
 		}
-		// Legacy lifts the guards in its last two writes, one family after the other;
-		// where there is no shutter it sets them so as well.
-		lifting := k.nft == nil && k.inOrder(plan)
-		guarding := k.nft == nil && k.Shutter == nil && n <= 2 && (k.v4.guarded() || k.v6.guarded())
+		// Without a shutter legacy sets the guards in its first two writes and lifts
+		// them in its last two, one family after the other.
+		byFamily := k.nft == nil && k.Shutter == nil && (k.inOrder(plan) || n <= 2 && (k.v4.guarded() || k.v6.guarded()))
 		switch {
 		case err == nil && (n > 1 || k.Shutter == nil): // the guard does without the shutter
 			t.Errorf("write %d failed unnoticed", n)
-		case err != nil && !k.closed() && !lifting && !guarding:
+		case err != nil && !k.closed() && !byFamily:
 			t.Errorf("open after write %d failed", n)
 		}
 		k.failAt = 0

@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// Shutter closes the pod for the moments until the guard stands, whatever nftables is
-// busy with.
+// Shutter closes the pod without nftables, until all is proven.
 type Shutter interface {
 	Shut() error
 	// Open does nothing if it is open.
 	Open() error
 }
 
-// closeBy sets the guard behind the shutter and says when the pod was closed. Who deleted
-// rules holds up every other change of the ruleset, the guard too, while its socket is
-// closed and until no packet can see what it deleted any longer: for up to twenty
-// milliseconds (nft_rcv_nl_event). The shutter does not wait for that. It stays shut if
-// there is no guard, and opens while the guard stands, so that nothing is opened by it.
+// closeBy shuts the shutter, sets the guard and says when the pod was closed. The guard
+// alone would be late: who deleted rules holds up every other change of the ruleset while
+// its socket is closed, until no packet can see what it deleted any longer, for up to
+// twenty milliseconds (nft_rcv_nl_event). And who flushes the ruleset once more flushes
+// the guard, while the tools that repair are at work.
 func (a *Applier) closeBy(guard func() error) (time.Time, error) {
 	if a.Shutter == nil {
 		err := guard()
@@ -31,13 +30,13 @@ func (a *Applier) closeBy(guard func() error) (time.Time, error) {
 		return closed, errors.Join(shut, err)
 	}
 	if shut != nil {
-		closed = time.Now() // by the guard alone
+		closed = time.Now() // by the guard, which is enough
 	}
-	return closed, a.Shutter.Open()
+	return closed, nil
 }
 
-// unshut opens the shutter when all is proven: a sidecar before this one may have been
-// killed behind it, or the guard have failed.
+// unshut opens the shutter when all is proven and the guard rests, also that of a sidecar
+// before this one.
 func (a *Applier) unshut() error {
 	if a.Shutter == nil {
 		return nil

@@ -10,9 +10,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 )
 
-// TestShutterStandsInForTheGuard holds the order: shut before the guard is asked for,
-// open as soon as it stands, whoever asks for it.
-func TestShutterStandsInForTheGuard(t *testing.T) {
+// TestShutterBeforeTheGuard holds the order: shut before the guard is asked for, whoever
+// asks for it, and open after all else.
+func TestShutterBeforeTheGuard(t *testing.T) {
 	backends(t, func(t *testing.T, backend Backend) {
 		k, plan := newKernel(backend), plan(t)
 		shuts := 0
@@ -22,21 +22,61 @@ func TestShutterStandsInForTheGuard(t *testing.T) {
 				t.Error("shut when the guard stood already")
 			}
 		}
+		k.shutter.opens = func() {
+			if k.guarded() || !k.inOrder(plan) {
+				t.Error("opened before all was in order")
+			}
+		}
 		if _, err := k.Ensure(context.Background(), plan); err != nil || shuts != 1 {
 			t.Errorf("shut %d times to bring the rules in, %v", shuts, err)
 		}
 		k.holds(t, plan)
 		k.tampered()
-		if k.Alert(); k.nft != nil && (shuts != 2 || k.shutter.shut || !k.guarded()) {
+		if k.Alert(); k.nft != nil && (shuts != 2 || !k.shutter.shut || !k.guarded()) {
 			t.Errorf("alerted: shut %d times, still shut: %v, guarded: %v", shuts, k.shutter.shut, k.guarded())
 		}
 		if _, err := k.Ensure(context.Background(), plan); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Guard(context.Background()); err != nil || k.shutter.shut || !k.guarded() {
+		k.holds(t, plan)
+		if err := k.Guard(context.Background()); err != nil || !k.shutter.shut || !k.guarded() {
 			t.Errorf("still shut: %v, guarded: %v, %v", k.shutter.shut, k.guarded(), err)
 		}
 	})
+}
+
+// TestFlushedDuringRepair holds that who flushes the ruleset, guard and all, while it is
+// repaired opens nothing.
+func TestFlushedDuringRepair(t *testing.T) {
+	k, plan := newKernel(NFTables), plan(t)
+	if _, err := k.Ensure(context.Background(), plan); err != nil {
+		t.Fatal(err)
+	}
+	k.v4.chains["INPUT"] = nil
+	k.tampered()
+	k.Alert()
+	flushes := 0
+	k.nft.lifts = func() { // the moment before the guard would be lifted
+		if flushes++; flushes > 3 {
+			return
+		}
+		k.v4.flush("ACCEPT")
+		k.v6.flush("ACCEPT")
+		k.nft.guard = nftables.GuardAbsent
+		k.tampered()
+		if !k.closed() {
+			t.Error("open during the repair")
+		}
+	}
+	for range 3 {
+		if _, err := k.Ensure(context.Background(), plan); err == nil || !k.closed() {
+			t.Errorf("closed: %v, %v", k.closed(), err)
+		}
+	}
+	if _, err := k.Ensure(context.Background(), plan); err != nil {
+		t.Fatal(err)
+	}
+	k.holds(t, plan)
 }
 
 // TestShutterStaysShutWithoutGuard holds that nothing opens while the guard cannot be

@@ -139,7 +139,7 @@ func TestLegacy(t *testing.T) {
 }
 
 // ensure runs package apply inside the test, in the pod's namespace.
-func (p *pod) ensure(t testing.TB, backend apply.Backend, c *config.Config, faults *failing) error {
+func (p *pod) ensure(t testing.TB, backend apply.Backend, c *config.Config, faults *failing, change ...func(*apply.Applier)) error {
 	t.Helper()
 	return p.Do(func() error {
 		applier, err := apply.Open(backend, true)
@@ -152,6 +152,9 @@ func (p *pod) ensure(t testing.TB, backend apply.Backend, c *config.Config, faul
 		applier.Sets = failingSets{applier.Sets, faults}
 		if applier.Kernel != nil {
 			applier.Kernel = failingKernel{applier.Kernel, faults}
+		}
+		for _, change := range change {
+			change(applier)
 		}
 		facts, err := podfacts.Read()
 		if err != nil {

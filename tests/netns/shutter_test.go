@@ -3,9 +3,11 @@
 package netns
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
+	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/xfrm"
 )
 
@@ -113,4 +115,54 @@ func TestShutterIsOpenedByTheNextStart(t *testing.T) {
 			l.passes(t)
 		})
 	}
+}
+
+// TestFlushedDuringRepair holds that the pod stays closed when somebody flushes the
+// ruleset, guard and all, once more while it is repaired.
+func TestFlushedDuringRepair(t *testing.T) {
+	needs(t, "nft")
+	for _, shutter := range []bool{true, false} {
+		t.Run(fmt.Sprintf("shutter %v", shutter), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			l.alice1.shutter(t)
+			l.alice1.protect(t, alice())
+			l.alice1.sh(t, "nft flush ruleset")
+			flushed := false
+			err := l.alice1.ensure(t, apply.NFTables, alice(), &failing{}, func(a *apply.Applier) {
+				a.Kernel = flushing{a.Kernel, func() {
+					flushed = true
+					l.alice1.sh(t, "nft flush ruleset")
+					if open := reachesIPv4(t, l, !shutter); open == shutter {
+						t.Errorf("bob gets through: %v", open)
+					}
+				}}
+				if !shutter {
+					a.Shutter = nil
+				}
+			})
+			if !flushed || err == nil {
+				t.Errorf("flushed: %v; ended with %v", flushed, err)
+			}
+			if reachesIPv4(t, l, false) || udp(t, l.alice2.namespace, l.alice1.namespace, l.alice1.ipv4, false) {
+				t.Error("open after the failure")
+			}
+			l.alice1.protect(t, alice())
+			if reachesIPv4(t, l, false) {
+				t.Error("bob reaches alice1")
+			}
+			l.passes(t)
+		})
+	}
+}
+
+// flushing is a kernel whose ruleset somebody flushes just before the guard is lifted.
+type flushing struct {
+	apply.Kernel
+	flush func()
+}
+
+func (f flushing) Lift(generation uint32) (uint32, error) {
+	f.flush()
+	return f.Kernel.Lift(generation)
 }
