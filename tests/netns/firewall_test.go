@@ -26,6 +26,9 @@ func command(t testing.TB, c *config.Config, subcommand string) *exec.Cmd {
 	}
 	cmd := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+net_admin,+net_raw", built, subcommand, "--outside-a-pod")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), config.EnvVar + "=" + text}
+	if c.Addressing == config.Identity {
+		return bearing(cmd, c.Tenant)
+	}
 	return cmd
 }
 
