@@ -5,6 +5,10 @@ import (
 	"sync"
 )
 
+// RememberedBytes is a value of [Parts.Remember] that is enough for some thousands of
+// workloads.
+const RememberedBytes = 8 << 20
+
 // lookup is how a decision was come by.
 type lookup string
 

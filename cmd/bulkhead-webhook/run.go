@@ -44,7 +44,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	parts := webhook.Parts{Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine, Remember: rememberedBytes}
+	parts := webhook.Parts{Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine, Remember: webhook.RememberedBytes}
 	ready := []healthz.HealthChecker{
 		healthz.NewShutdownHealthz(ctx.Done()),
 		check("certificate", pair.Check),
@@ -89,9 +89,6 @@ func run(ctx context.Context, o *options) error {
 	})
 	return o.serve(ctx, append(ports, port{info, handler})...)
 }
-
-// rememberedBytes is enough for some thousands of workloads.
-const rememberedBytes = 8 << 20
 
 // rules prepares Bulkhead's rules, and the administrators' if there are any.
 func (o *options) rules(ctx, work context.Context, registry metrics.KubeRegistry) (func() webhook.Engine, error) {

@@ -78,6 +78,15 @@ func newBulkhead(ctx context.Context, dir string) (*bulkhead, error) {
 	if err := os.WriteFile(filepath.Join(b.tenants, "tenants.yaml"), []byte(bulkheadTenants), 0o600); err != nil {
 		return nil, err
 	}
+	var err error
+	if b.handler, err = b.newHandler(ctx, webhook.RememberedBytes); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// newHandler remembers decisions within that many bytes.
+func (b *bulkhead) newHandler(ctx context.Context, remember int) (http.Handler, error) {
 	config, err := configv1alpha1.Load(b.config)
 	if err != nil {
 		return nil, err
@@ -90,18 +99,17 @@ func newBulkhead(ctx context.Context, dir string) (*bulkhead, error) {
 	if err != nil {
 		return nil, err
 	}
-	decides, err := webhook.NewAdmission(config, webhook.Parts{Tenants: owners, Namespaces: namespaces{}, Engine: func() webhook.Engine { return engine }})
+	decides, err := webhook.NewAdmission(config, webhook.Parts{Tenants: owners, Namespaces: namespaces{}, Engine: func() webhook.Engine { return engine }, Remember: remember})
 	if err != nil {
 		return nil, err
 	}
-	b.handler = webhook.NewHandler(webhook.Options{
+	return webhook.NewHandler(webhook.Options{
 		Admission:      decides,
 		Metrics:        webhook.NewMetrics(metrics.NewKubeRegistry()),
 		MetricsHandler: http.NotFoundHandler(),
 		MaxInFlight:    100,
 		RequestTimeout: 10 * time.Second,
-	})
-	return b, nil
+	}), nil
 }
 
 // ask returns the webhook's answer to a review.

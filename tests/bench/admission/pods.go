@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,13 +35,64 @@ const (
 // the same name is held to each, and is a tenant's.
 var levels = [...]string{"baseline", "restricted"}
 
-// sample is a pod and the reviews that are asked of it.
+// sample is a workload's pod and the reviews that are asked of it, with marks in what
+// differs between pods.
 type sample struct {
 	set, level string
 	pod        json.RawMessage
 	// create is the review of the pod as the user sent it, mutated the one of what
 	// Bulkhead made of it.
 	create, mutated []byte
+}
+
+// The marks are letters that Kubernetes draws names from.
+const (
+	// podMark stands in what is each pod's own: its name and uid, and the name of the
+	// volume of its token.
+	podMark = "zzzzz"
+	// templateMark stands in an annotation that a new rollout changes.
+	templateMark = "qqqqq"
+	letters      = "bcdfghjklmnpqrstvwxz2456789"
+)
+
+// newTemplates: one in so many pods is the first of a new rollout, the others are
+// replicas of pods that were reviewed before.
+const newTemplates = 20
+
+// next is the review of one more pod.
+func next(review []byte) []byte {
+	review = bytes.ReplaceAll(review, []byte(podMark), fiveLetters())
+	if rand.IntN(newTemplates) == 0 {
+		review = bytes.ReplaceAll(review, []byte(templateMark), fiveLetters())
+	}
+	return review
+}
+
+func fiveLetters() []byte {
+	drawn := make([]byte, 5)
+	for i := range drawn {
+		drawn[i] = letters[rand.IntN(len(letters))]
+	}
+	return drawn
+}
+
+// mark gives a pod what the API server and a workload's controller would.
+func mark(pod json.RawMessage) (json.RawMessage, error) {
+	var fields map[string]any
+	if err := json.Unmarshal(pod, &fields); err != nil {
+		return nil, err
+	}
+	metadata := fields["metadata"].(map[string]any)
+	name, _ := metadata["name"].(string)
+	metadata["name"], metadata["generateName"] = name+"-"+podMark, name+"-"
+	metadata["uid"], metadata["creationTimestamp"] = "7fe3b8d0-51c1-4a0e-9a6f-0c2a17e"+podMark, "2026-11-22T00:00:00Z"
+	annotations, ok := metadata["annotations"].(map[string]any)
+	if !ok {
+		annotations = map[string]any{}
+		metadata["annotations"] = annotations
+	}
+	annotations["kubectl.kubernetes.io/restartedAt"] = templateMark
+	return json.Marshal(fields)
 }
 
 // ordinary are pods as the API server sends them, by name. The giant is made here.
@@ -145,6 +198,9 @@ func giant(pod map[string]any) map[string]any {
 // ask fills in the reviews.
 func (s *sample) ask(ours *bulkhead) error {
 	var err error
+	if s.pod, err = mark(s.pod); err != nil {
+		return err
+	}
 	if s.create, err = reviewOf(s.level, s.pod); err != nil {
 		return err
 	}

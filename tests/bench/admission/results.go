@@ -22,11 +22,13 @@ type results struct {
 
 // summary is bench-admission.json.
 type summary struct {
-	P50         map[string]float64 `json:"review_us_p50"`
-	P99         map[string]float64 `json:"review_us_p99"`
-	Allocs      map[string]float64 `json:"allocs"`
-	RPS         map[string]float64 `json:"tls_rps"`
-	TLSP99      map[string]float64 `json:"tls_p99_ms"`
+	P50    map[string]float64 `json:"review_us_p50"`
+	P99    map[string]float64 `json:"review_us_p99"`
+	Allocs map[string]float64 `json:"allocs"`
+	RPS    map[string]float64 `json:"tls_rps"`
+	TLSP99 map[string]float64 `json:"tls_p99_ms"`
+	// RateP99 is of reviews that come at a set rate.
+	RateP99     map[string]float64 `json:"tls_rate_p99_ms"`
 	ResidentMiB float64            `json:"rss_mib_10000_namespaces,omitempty"`
 	// Skipped says why something is absent.
 	Skipped map[string]string `json:"skipped"`
@@ -68,7 +70,7 @@ func newResults() results {
 	return results{
 		summary{
 			P50: map[string]float64{}, P99: map[string]float64{}, Allocs: map[string]float64{},
-			RPS: map[string]float64{}, TLSP99: map[string]float64{},
+			RPS: map[string]float64{}, TLSP99: map[string]float64{}, RateP99: map[string]float64{},
 			Skipped: map[string]string{},
 		},
 		details{
@@ -88,15 +90,6 @@ func (r *results) reviews(candidate string, times map[string][]time.Duration) {
 	}
 	whole := spreadOf(all, time.Microsecond)
 	r.Summary.P50[candidate], r.Summary.P99[candidate] = whole.P50, whole.P99
-}
-
-// uncached are the figures of a validation that no cache shortens: all are, as long as
-// there is none.
-func (r *results) uncached() {
-	for _, of := range []map[string]float64{r.Summary.P50, r.Summary.P99, r.Summary.Allocs} {
-		of["bulkhead_validate_uncached"] = of["bulkhead_validate"]
-	}
-	r.note("bulkhead_validate_uncached is bulkhead_validate: decisions are not cached")
 }
 
 func (r *results) skip(what, why string) {
@@ -138,6 +131,10 @@ func (r *results) print(w io.Writer) {
 	fmt.Fprintf(w, "%-27s %10s %10s\n", "TLS, connections", "reviews/s", "p99 ms")
 	for _, name := range slices.Sorted(maps.Keys(s.RPS)) {
 		fmt.Fprintf(w, "%-27s %10.0f %10.2f\n", name, s.RPS[name], s.TLSP99[name])
+	}
+	fmt.Fprintf(w, "%-27s %10s %10s\n", "TLS, connections_at_rate", "", "p99 ms")
+	for _, name := range slices.Sorted(maps.Keys(s.RateP99)) {
+		fmt.Fprintf(w, "%-27s %10s %10.2f\n", name, "", s.RateP99[name])
 	}
 	if s.ResidentMiB > 0 {
 		fmt.Fprintf(w, "resident with 10,000 namespaces: %.1f MiB\n", s.ResidentMiB)

@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +29,11 @@ const psaWebhook = "k8s.io/pod-security-admission/cmd/webhook"
 // connections are how many there are at a time; each sends one review after another,
 // over HTTP/1.1, as the API server's clients of webhooks do.
 var connections = [...]int{1, 8, 64}
+
+// rates are reviews a second over the most connections, each due at its time, whatever
+// became of those before. Kubernetes' own tests of scale create up to 100 pods a second
+// in the largest clusters.
+var rates = [...]int{100, 300, 1000}
 
 // served is a webhook that runs.
 type served struct {
@@ -68,9 +75,80 @@ func (b *bench) measureTLS(ctx context.Context) error {
 		}
 		progress("  %d connections", n)
 	}
+	if err := b.measureRates(ctx, servers); err != nil {
+		return err
+	}
 	b.results.note("tls: the client, which both servers share the processors with, is part of every figure")
 	return nil
 }
+
+// measureRates sends reviews at set rates, in turns, as an API server does, which waits
+// for no webhook before it takes the next request. A review's time begins when it is due.
+func (b *bench) measureRates(ctx context.Context, servers []served) error {
+	n := connections[len(connections)-1]
+	for _, rate := range rates {
+		times := make([][]time.Duration, len(servers))
+		for range b.tlsRounds {
+			for i, server := range servers {
+				of, err := server.loadAt(ctx, n, rate, b.tlsTime)
+				if err != nil {
+					return fmt.Errorf("%s, %d a second: %w", server.name, rate, err)
+				}
+				times[i] = append(times[i], of...)
+			}
+		}
+		for i, server := range servers {
+			name := fmt.Sprintf("%s_%d_at_%d", server.name, n, rate)
+			found := spreadOf(times[i], time.Millisecond)
+			b.results.Details.TLS[name] = found
+			b.results.Summary.RateP99[name] = found.P99
+		}
+		progress("  %d a second", rate)
+	}
+	return nil
+}
+
+// loadAt sends reviews over n connections, so many a second, and returns how long after
+// it was due each was answered.
+func (s *served) loadAt(ctx context.Context, n, rate int, d time.Duration) ([]time.Duration, error) {
+	times, errs := make([][]time.Duration, n), make([]error, n)
+	interval := time.Second / time.Duration(rate)
+	var dealt atomic.Int64
+	var senders, connected sync.WaitGroup
+	connected.Add(n)
+	began := make(chan time.Time)
+	for i := range n {
+		senders.Go(func() {
+			client := s.client()
+			defer client.CloseIdleConnections()
+			errs[i] = s.send(ctx, client, next(s.bodies[0])) // the handshake's
+			connected.Done()
+			start := <-began
+			for errs[i] == nil {
+				k := int(dealt.Add(1)) - 1
+				due := start.Add(time.Duration(k) * interval)
+				if due.Sub(start) >= d {
+					return
+				}
+				body := next(s.bodies[k*order%len(s.bodies)])
+				time.Sleep(time.Until(due))
+				errs[i] = s.send(ctx, client, body)
+				times[i] = append(times[i], time.Since(due))
+			}
+		})
+	}
+	connected.Wait()
+	start := time.Now()
+	for range n {
+		began <- start
+	}
+	senders.Wait()
+	return slices.Concat(times...), errors.Join(errs...)
+}
+
+// order has no divisor in common with any number of bodies that is not a multiple of
+// it: it deals all of them, and one after another different ones.
+const order = 7919
 
 // serve starts the webhooks, which end with the context.
 func (b *bench) serve(ctx context.Context, running *sync.WaitGroup) ([]served, error) {
@@ -175,9 +253,10 @@ func (s *served) load(ctx context.Context, n int, d time.Duration) ([]time.Durat
 		senders.Go(func() {
 			client := s.client()
 			defer client.CloseIdleConnections()
-			for next := i * len(s.bodies) / n; time.Now().Before(end); next++ {
+			for k := i * len(s.bodies) / n; time.Now().Before(end); k++ {
+				body := next(s.bodies[k%len(s.bodies)])
 				began := time.Now()
-				if errs[i] = s.send(ctx, client, s.bodies[next%len(s.bodies)]); errs[i] != nil {
+				if errs[i] = s.send(ctx, client, body); errs[i] != nil {
 					return
 				}
 				times[i] = append(times[i], time.Since(began))
