@@ -123,6 +123,10 @@ func sampleOf(table *specification.Ruleset, facts rules.Pod, family rules.Family
 	return slices.Concat(chosen[true], chosen[false])
 }
 
+// injected is the class of service (DSCP) of the packets that bear a number: what the
+// kernel says by itself, such as to multicast routers, has identifications too.
+const injected = 11
+
 // notes sets the chains before and behind: packets carry their number as IPv4's
 // identification or IPv6's flow label.
 func notes(t *testing.T, p *pod, family rules.Family, direction specification.Direction) {
@@ -139,8 +143,8 @@ func notes(t *testing.T, p *pod, family rules.Family, direction specification.Di
 	for name, priority := range map[string]int{"before": -200, "behind": 200} {
 		script += fmt.Sprintf(`nft 'add set %[1]s notes %[2]s { typeof %[3]s; size 65535; flags dynamic; }'
 			nft 'add chain %[1]s notes %[2]s { type filter hook %[4]s priority %[5]d; }'
-			nft 'add rule %[1]s notes %[2]s %[6]s add @%[2]s { %[3]s }'
-			`, table, name, number, hook, priority, only)
+			nft 'add rule %[1]s notes %[2]s %[6]s %[1]s dscp %[7]d add @%[2]s { %[3]s }'
+			`, table, name, number, hook, priority, only, injected)
 	}
 	p.sh(t, script)
 }
@@ -274,7 +278,7 @@ func wireFormat(p specification.Packet, number int) []byte {
 	}
 	if p.Source.Is6() {
 		header := make([]byte, 40)
-		binary.BigEndian.PutUint32(header, 6<<28|uint32(number))
+		binary.BigEndian.PutUint32(header, 6<<28|injected<<22|uint32(number))
 		header[6], header[7] = byte(p.Protocol), 255
 		source, destination := p.Source.As16(), p.Destination.As16()
 		copy(header[8:], source[:])
@@ -290,7 +294,7 @@ func wireFormat(p specification.Packet, number int) []byte {
 		return append(header, body...)
 	}
 	header := make([]byte, 20)
-	header[0] = 0x45
+	header[0], header[1] = 0x45, injected<<2
 	binary.BigEndian.PutUint16(header[2:], uint16(20+len(body)))
 	binary.BigEndian.PutUint16(header[4:], uint16(number))
 	if p.Fragment {
