@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
@@ -30,6 +31,27 @@ func alice() *config.Config {
 	}
 }
 
+// identity makes a configuration one of addressing by identity.
+func identity(c *config.Config) {
+	c.Addressing, c.WhenFeedGone = config.Identity, config.Keep
+	c.Peers, c.Denied, c.Nodes, c.System = nil, nil, nil, nil
+	c.Feed = &config.Feed{Address: netip.MustParseAddrPort("10.96.7.7:443"), ServerName: "bulkhead-feed.bulkhead-system.svc", CA: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}
+}
+
+// told is what the feed tells, and some of what it would not: peers that are none.
+func told() *Live {
+	return &Live{
+		Cluster: protocol.Cluster{
+			Pods:     prefixes("172.16.0.0/16", "fd00:1::/48"),
+			Services: prefixes("10.96.0.0/12", "fd02::/112"),
+			Nodes:    prefixes("10.250.0.0/24", "172.16.9.9/32", "fd01::/64"),
+		},
+		Peers: addresses("1.1.1.1", "10.96.0.10", "10.250.0.7", "172.16.1.1", "172.16.1.7", "172.16.1.8", "172.16.9.9",
+			"2001:db8::1", "fd00:1::7", "fd00:1::8", "fd02::10"),
+		Denied: addresses("203.0.113.7", "2001:db8::7"),
+	}
+}
+
 func dualStack() Pod {
 	return Pod{
 		Addresses: addresses("172.16.1.7", "fd00:1::7", "fe80::7"),
@@ -43,8 +65,33 @@ func TestBuildGolden(t *testing.T) {
 	cases := map[string]struct {
 		config func(*config.Config)
 		pod    func(*Pod)
+		live   func(*Live) // with addressing by identity
 	}{
-		"dual-stack": {},
+		"identity":                 {config: identity, live: func(*Live) {}},
+		"identity-before-the-feed": {config: identity},
+		"identity-lapsed-keep":     {config: identity, live: func(l *Live) { l.Lapsed = true }},
+		"identity-lapsed-close": {
+			config: func(c *config.Config) { identity(c); c.WhenFeedGone = config.Close },
+			live:   func(l *Live) { l.Lapsed = true },
+		},
+		"identity-public-ports": {config: identity, live: func(l *Live) {
+			for i, protocolName := range protocol.Protocols() {
+				for _, addr := range addresses("172.16.1.7", "fd00:1::7", "172.16.1.8") {
+					l.Open = append(l.Open, protocol.Open{Address: addr, Protocol: protocolName, Port: uint16(8000 + i)})
+				}
+			}
+		}},
+		"identity-egress-all-allowed": {live: func(*Live) {}, config: func(c *config.Config) {
+			identity(c)
+			c.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Allow}
+		}},
+		"identity-egress-all-denied": {live: func(*Live) {}, config: func(c *config.Config) {
+			identity(c)
+			c.Egress = config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Deny}
+		}},
+		"identity-one-family-outside-the-pod-ranges": {config: identity, live: func(l *Live) { l.Cluster.Pods = prefixes("172.16.0.0/16") }},
+		"identity-ipv4-only":                         {config: identity, live: func(*Live) {}, pod: func(p *Pod) { p.Addresses = addresses("172.16.1.7", "fe80::7") }},
+		"dual-stack":                                 {},
 		"ipv4-only": {
 			pod: func(p *Pod) { p.Addresses = addresses("172.16.1.7", "fe80::7") },
 		},
@@ -109,7 +156,12 @@ func TestBuildGolden(t *testing.T) {
 			if err := c.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			plan, err := Build(c, pod, nil)
+			var live *Live
+			if test.live != nil {
+				live = told()
+				test.live(live)
+			}
+			plan, err := Build(c, pod, live)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,6 +215,68 @@ func TestBuildRefuses(t *testing.T) {
 
 // TestEveryRuleSaysWhy holds that a rule's comment names a threat or a field of
 // the configuration, and that iptables prints it back as it is written.
+// TestTheFeedChangesNoRule holds that what the feed tells, but the pod's own public
+// ports, changes the members of sets and nothing else: rules that change take a guard,
+// in every pod of the cluster when a node joins or the feed is gone.
+func TestTheFeedChangesNoRule(t *testing.T) {
+	c := alice()
+	identity(c)
+	rulesOf := func(live *Live) Plan {
+		plan, err := Build(c, dualStack(), live)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range plan.Tables {
+			plan.Tables[i].Peers.Members = nil
+			for j := range plan.Tables[i].Others {
+				plan.Tables[i].Others[j].Members, plan.Tables[i].Others[j].Exceptions = nil, nil
+			}
+		}
+		return plan
+	}
+	before := rulesOf(nil)
+	for name, change := range map[string]func(*Live){
+		"snapshot": func(*Live) {},
+		"lapse":    func(l *Live) { l.Lapsed = true },
+		"more nodes": func(l *Live) {
+			l.Cluster.Nodes = append(l.Cluster.Nodes, prefixes("10.251.0.0/24", "172.16.0.0/30")...)
+		},
+		"more pods": func(l *Live) { l.Cluster.Pods = append(l.Cluster.Pods, prefixes("10.250.0.0/16", "128.0.0.0/1")...) },
+		"no peers":  func(l *Live) { l.Peers = nil },
+		"others' ports": func(l *Live) {
+			l.Open = []protocol.Open{{Address: addresses("172.16.1.8")[0], Protocol: "tcp", Port: 80}}
+		},
+		"gateways as peer": func(l *Live) { l.Peers = addresses("172.16.1.1") },
+		"one family":       func(l *Live) { l.Cluster.Pods = prefixes("172.16.0.0/16") },
+	} {
+		live := told()
+		change(live)
+		if diff := cmp.Diff(before.String(), rulesOf(live).String()); diff != "" {
+			t.Errorf("%s changes rules:\n%s", name, diff)
+		}
+	}
+}
+
+// TestWrongPodRanges holds that a pod which is in none of the cluster's pod ranges is an
+// error that names both, and that before the feed has told, or without an address, none
+// is.
+func TestWrongPodRanges(t *testing.T) {
+	c, pod := alice(), dualStack()
+	identity(c)
+	pod.Addresses = addresses("10.9.9.9", "fe80::7")
+	if _, err := Build(c, pod, nil); err != nil {
+		t.Error(err)
+	}
+	_, err := Build(c, pod, told())
+	if err == nil || !strings.Contains(err.Error(), "[10.9.9.9]") || !strings.Contains(err.Error(), "172.16.0.0/16") || !strings.Contains(err.Error(), "cluster.podCIDRs") {
+		t.Errorf("got %v", err)
+	}
+	pod.Addresses = addresses("fe80::7")
+	if _, err := Build(c, pod, told()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEveryRuleSaysWhy(t *testing.T) {
 	intent := regexp.MustCompile(`^(([PSL][0-9]+ ?)+|egress\.[a-z]+): [A-Za-z0-9 ,.:()-]+$`)
 	plan, err := Build(alice(), dualStack(), nil)
