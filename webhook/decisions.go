@@ -81,7 +81,7 @@ func (d *decisions) forgetOthers(engine Engine) {
 
 const (
 	// maxShare: one decision may take so small a part of all.
-	maxShare = 100
+	maxShare = 16
 	// entrySize is about what an entry takes beside its texts: the decision, the key
 	// twice, places in map and list, and the annotations' map.
 	entrySize = 1 << 10

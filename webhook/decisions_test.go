@@ -35,7 +35,7 @@ func keyOfNumber(n int) digest { return sha512.Sum512_256(fmt.Append(nil, n)) }
 // TestDecisions: what was asked for last stays, within the bytes, for one engine.
 func TestDecisions(t *testing.T) {
 	one, other := new(evaluate), new(evaluate)
-	d := newDecisions(maxShare * 3 * entrySize)
+	d := newDecisions(300 * entrySize)
 	most := 0
 	for n := range 1000 {
 		d.put(one, keyOfNumber(n), decision{allowed: true, message: fmt.Sprint(n)})
@@ -56,7 +56,7 @@ func TestDecisions(t *testing.T) {
 	if got, ok := d.get(one, keyOfNumber(999)); !ok || got.message != "999" {
 		t.Errorf("the newest is %+v, %v", got, ok)
 	}
-	d.put(one, keyOfNumber(1000), decision{message: strings.Repeat("x", 3*entrySize)})
+	d.put(one, keyOfNumber(1000), decision{message: strings.Repeat("x", 300*entrySize/maxShare)})
 	if _, ok := d.get(one, keyOfNumber(1000)); ok {
 		t.Error("a large one is there")
 	}

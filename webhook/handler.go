@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -27,7 +26,7 @@ type reviewHandler struct {
 
 func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	body, err := io.ReadAll(r.Body)
+	body, err := wholeBody(r.Body)
 	if err != nil {
 		refuse(http.StatusInternalServerError, "read body: %v", err).write(w, r, h.name, h.metrics)
 		return

@@ -21,6 +21,8 @@ const (
 	bodiesPerClient = 128
 	// smallBody is enough for nearly every review; more is large.
 	smallBody = 256 << 10
+	// reservedBody is what is reserved for a body at once.
+	reservedBody = 16 << 10
 	// smallBodies bounds the bytes of small bodies in work, largeBodies the number of
 	// large ones. Work takes about twenty times a body's size in memory.
 	smallBodies = 8 << 20
@@ -76,11 +78,27 @@ func (i *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		defer pool.Release(weight)
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Body = received{bytes.NewReader(body), body}
 	i.next.ServeHTTP(w, r)
 }
 
-// receive reads the body as it comes; what the client declares reserves nothing.
+// received is a body that has arrived.
+type received struct {
+	io.Reader
+	whole []byte
+}
+
+func (received) Close() error { return nil }
+
+// wholeBody reads a body, or takes it as an intake received it.
+func wholeBody(body io.Reader) ([]byte, error) {
+	if arrived, ok := body.(received); ok {
+		return arrived.whole, nil
+	}
+	return io.ReadAll(body)
+}
+
+// receive reads the body as it comes; what the client declares reserves next to nothing.
 func (i *intake) receive(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -95,6 +113,7 @@ func (i *intake) receive(w http.ResponseWriter, r *http.Request) ([]byte, *refus
 		klog.ErrorS(err, "Cannot bound the reading of a body")
 	}
 	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), reservedBody)) + bytes.MinRead)
 	_, err = io.Copy(&body, http.MaxBytesReader(w, r.Body, maxBody))
 	var sizeErr *http.MaxBytesError
 	switch {

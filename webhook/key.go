@@ -20,7 +20,7 @@ type digest [sha512.Size256]byte
 // rules and the configuration: the pod and the request as the rules see them, the terms
 // of the namespace, and the feed, which may be nil.
 func keyOf(in rego.Input, t terms, feed *sidecarconfig.Feed) (digest, error) {
-	parts := make(record, 0, len(in.Object)+2048)
+	parts := make(record, 0, 4096)
 	parts.add(string(t.enforcement), strconv.FormatBool(t.onlyWarn), t.note)
 	for _, s := range []v1alpha1.Standard{t.standards.enforce, t.standards.warn, t.standards.audit} {
 		parts.add(string(s.Level), s.Version)
@@ -42,8 +42,10 @@ func keyOf(in rego.Input, t terms, feed *sidecarconfig.Feed) (digest, error) {
 	r := in.Request
 	parts.add(r.Operation, r.Resource, r.Subresource, r.Namespace, r.Name, r.User.Name, strconv.Itoa(len(r.User.Groups)))
 	parts.add(r.User.Groups...)
-	parts.add(string(in.Object))
-	return sha512.Sum512_256(parts), nil
+	hash := sha512.New512_256()
+	hash.Write(parts)
+	hash.Write(in.Object) // the last part needs no length
+	return digest(hash.Sum(nil)), nil
 }
 
 // record is texts one after another, each with its length: two lists of texts never
