@@ -4,6 +4,7 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,8 @@ import (
 // enforcer is a kernel that differs from the plan when told to.
 type enforcer struct {
 	mu      sync.Mutex
+	plan    rules.Plan
+	kind    protocol.TamperingKind
 	differ  []string
 	err     error
 	takes   time.Duration
@@ -32,7 +35,7 @@ type enforcer struct {
 	guarded int
 }
 
-func (e *enforcer) Ensure(ctx context.Context, _ rules.Plan) (apply.Report, error) {
+func (e *enforcer) Ensure(ctx context.Context, plan rules.Plan) (apply.Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	time.Sleep(e.takes)
@@ -40,9 +43,10 @@ func (e *enforcer) Ensure(ctx context.Context, _ rules.Plan) (apply.Report, erro
 		return apply.Report{}, ctx.Err()
 	}
 	e.ensured++
+	e.plan = plan
 	report := apply.Report{Whole: e.takes}
 	for _, text := range e.differ {
-		report.Differences = append(report.Differences, apply.Difference{Kind: protocol.TamperedJump, Text: text})
+		report.Differences = append(report.Differences, apply.Difference{Kind: cmp.Or(e.kind, protocol.TamperedJump), Text: text})
 	}
 	e.differ = nil
 	return report, e.err
