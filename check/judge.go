@@ -82,7 +82,10 @@ func newJudge(ctx context.Context, o *Options, t *terms) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	admission, err := webhook.NewAdmission(t.config, webhook.Parts{Tenants: static, Namespaces: t.namespaces, Engine: func() webhook.Engine { return engine }})
+	admission, err := webhook.NewAdmission(t.config, webhook.Parts{
+		Tenants: static, Namespaces: t.namespaces, Engine: func() webhook.Engine { return engine },
+		Feed: standInFeed, Identity: func() *tenants.Problem { return nil }, Addresses: standInAddresses{},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}

@@ -24,8 +24,9 @@ const (
 	standInTenant = "stand-in"
 	standInConfig = "apiVersion: " + configv1alpha1.APIVersion + "\nkind: " + configv1alpha1.Kind +
 		"\nsidecar: {image: bulkhead.invalid/firewall}\n"
-	standInNodes = "192.0.2.0/24"
-	standInRange = "198.51.100.0/24"
+	standInNodes    = "192.0.2.0/24"
+	standInPods     = "198.51.100.0/25"
+	standInServices = "198.51.100.128/25"
 )
 
 // terms are under what objects are judged.
@@ -226,13 +227,6 @@ func (t *terms) ranges() []string {
 func (t *terms) standIn(name string, objects []*object) {
 	tenant := &v1alpha1.Tenant{}
 	tenant.Name = name
-	tenant.Spec.Addressing = v1alpha1.Addressing{Mode: v1alpha1.AddressingCIDR, CIDRs: []string{standInRange}}
-	if !slices.Contains(t.config.Cluster.TenantCIDRs, standInRange) {
-		t.config.Cluster.TenantCIDRs = append(t.config.Cluster.TenantCIDRs, standInRange)
-	}
-	if len(t.config.Cluster.NodeCIDRs) == 0 {
-		t.config.Cluster.NodeCIDRs = []string{standInNodes}
-	}
 	tenant.Spec.Namespaces = slices.DeleteFunc(t.nobodys(objects), func(namespace string) bool {
 		return len(validation.IsDNS1123Label(namespace)) > 0
 	})
