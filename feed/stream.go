@@ -150,7 +150,7 @@ func (t *stream) run() error {
 	if first.Hello == nil {
 		return &endError{"protocol", "the first line is no hello"}
 	}
-	if t.member, err = t.store.Join(t.pod, first.Hello.Addresses); err != nil {
+	if t.member, err = t.store.Join(t.pod, *first.Hello); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	defer t.member.Leave()

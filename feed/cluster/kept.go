@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -43,10 +44,11 @@ type kind[O object, T any] struct {
 	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	// trim is false for objects of no concern.
 	trim func(O) (T, bool)
-	// set, remove and replace tell the Store.
-	set     func(T)
-	remove  func(namespace, name string)
-	replace func([]T)
+	// set, remove and replace tell the Store. The API server gives every change a
+	// revision: of one kind they rise, and are comparable (KEP-5504).
+	set     func(object T, revision uint64)
+	remove  func(namespace, name string, revision uint64)
+	replace func(objects []T, revision uint64)
 
 	synced atomic.Bool
 }
@@ -114,29 +116,37 @@ func (k *kind[O, T]) Add(item any) error { return k.Update(item) }
 
 func (k *kind[O, T]) Update(item any) error {
 	if o := item.(*kept[T]); o.ofNoConcern {
-		k.remove(o.namespace, o.name)
+		k.remove(o.namespace, o.name, revision(o.version))
 	} else {
-		k.set(o.value)
+		k.set(o.value, revision(o.version))
 	}
 	return nil
 }
 
 func (k *kind[O, T]) Delete(item any) error {
 	o := item.(*kept[T])
-	k.remove(o.namespace, o.name)
+	k.remove(o.namespace, o.name, revision(o.version))
 	return nil
 }
 
-func (k *kind[O, T]) Replace(items []any, _ string) error {
+func (k *kind[O, T]) Replace(items []any, version string) error {
 	all := make([]T, 0, len(items))
 	for _, item := range items {
 		if o := item.(*kept[T]); !o.ofNoConcern {
 			all = append(all, o.value)
 		}
 	}
-	k.replace(all)
+	k.replace(all, revision(version))
 	k.synced.Store(true)
 	return nil
+}
+
+func revision(version string) uint64 {
+	number, err := strconv.ParseUint(version, 10, 64)
+	if err != nil {
+		return 0 // an API server whose versions are no numbers
+	}
+	return number
 }
 
 func (k *kind[O, T]) Resync() error { return nil }

@@ -77,17 +77,17 @@ func (d *detector) followNodes(kube kubernetes.Interface) follower {
 			return client.Watch(ctx, options)
 		},
 		trim: trimNode,
-		set: func(n node) {
+		set: func(n node, _ uint64) {
 			d.change(func() bool {
 				old, known := d.nodes[n.name]
 				d.nodes[n.name] = n
 				return !known || !slices.Equal(old.pods, n.pods) || !slices.Equal(old.addresses, n.addresses)
 			})
 		},
-		remove: func(_, name string) {
+		remove: func(_, name string, _ uint64) {
 			d.change(func() bool { delete(d.nodes, name); return true })
 		},
-		replace: func(all []node) {
+		replace: func(all []node, _ uint64) {
 			d.change(func() bool {
 				clear(d.nodes)
 				for _, n := range all {
@@ -146,9 +146,9 @@ func (d *detector) followServiceCIDRs(kube kubernetes.Interface) follower {
 			}
 			return c, true
 		},
-		set:    func(c serviceCIDR) { d.change(func() bool { d.services[c.name] = c.ranges; return true }) },
-		remove: func(_, name string) { d.change(func() bool { delete(d.services, name); return true }) },
-		replace: func(all []serviceCIDR) {
+		set:    func(c serviceCIDR, _ uint64) { d.change(func() bool { d.services[c.name] = c.ranges; return true }) },
+		remove: func(_, name string, _ uint64) { d.change(func() bool { delete(d.services, name); return true }) },
+		replace: func(all []serviceCIDR, _ uint64) {
 			d.change(func() bool {
 				clear(d.services)
 				for _, c := range all {

@@ -28,9 +28,9 @@ func followServices(kube kubernetes.Interface, store *peers.Store) follower {
 			return client.Watch(ctx, options)
 		},
 		trim:    trimService,
-		set:     store.SetService,
-		remove:  store.DeleteService,
-		replace: store.ReplaceServices,
+		set:     func(v peers.Service, _ uint64) { store.SetService(v) },
+		remove:  func(namespace, name string, _ uint64) { store.DeleteService(namespace, name) },
+		replace: func(all []peers.Service, _ uint64) { store.ReplaceServices(all) },
 	}
 }
 

@@ -7,7 +7,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
-// audience are the namespaces whose pods may talk to the address.
+// audience are the namespaces whose pods may talk to the address, once nobody takes it
+// for another's any more.
 func (s *Store) audience(address netip.Addr) map[*namespace]bool {
 	h := s.holders[address]
 	from := h.namespace()
@@ -36,7 +37,7 @@ func (s *Store) audience(address netip.Addr) map[*namespace]bool {
 func (s *Store) hears(n *namespace, address netip.Addr) bool {
 	h := s.holders[address]
 	from := h.namespace()
-	if from == nil || !s.tellable(h, address) {
+	if from == nil || !s.tellable(h, address) || s.haunted(address, from.owner()) {
 		return false
 	}
 	return from.tenant == n.tenant || n.tenant.shares(h) ||
@@ -46,11 +47,10 @@ func (s *Store) hears(n *namespace, address netip.Addr) bool {
 // tellable: addresses outside the cluster's own ranges are nobody's peers, whoever says
 // so: a peer's rule would stand before the one that denies nodes.
 func (s *Store) tellable(h holder, address netip.Addr) bool {
-	ranges := s.cluster.Pods
 	if h.service != nil {
-		ranges = s.cluster.Services
+		return holds(s.cluster.Services, address)
 	}
-	return holds(ranges, address) && !s.haunted(address, h.namespace().owner())
+	return holds(s.cluster.Pods, address)
 }
 
 // tell adds the tenant's namespaces.
@@ -95,7 +95,7 @@ func (t *tenant) shares(h holder) bool {
 // opens are the ports of public Services on the address.
 func (s *Store) opens(address netip.Addr) []protocol.Open {
 	p := s.holders[address].pod
-	if p == nil || p.namespace.tenant == nil || !s.tellable(holder{pod: p}, address) {
+	if p == nil || p.namespace.tenant == nil || !s.tellable(holder{pod: p}, address) || s.haunted(address, p.namespace.owner()) {
 		return nil
 	}
 	var all []protocol.Open

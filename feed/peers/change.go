@@ -17,14 +17,18 @@ type concern struct {
 // told is where, and how, an address is told.
 type told struct {
 	owner owner
-	peers map[*namespace]bool
-	opens []protocol.Open
-	own   []*namespace // who hears of the opens
+	// audience may be told, here or by another Store; peers are.
+	audience, peers map[*namespace]bool
+	opens           []protocol.Open
+	own             []*namespace // who hears of the opens
 }
 
 func (s *Store) toldOf(address netip.Addr) told {
 	from := s.holders[address].namespace()
-	now := told{owner: from.owner(), peers: s.audience(address), opens: s.opens(address)}
+	now := told{owner: from.owner(), audience: s.audience(address), opens: s.opens(address)}
+	if !s.haunted(address, now.owner) {
+		now.peers = now.audience
+	}
 	if len(now.opens) > 0 {
 		now.own = from.tenant.namespaces
 	}
@@ -53,7 +57,7 @@ func (s *Store) change(c concern, mutate func()) {
 	for n, after := range s.deniedTo(c.externals) {
 		d.denied(n, deniedBefore[n], after)
 	}
-	d.publish()
+	d.publish(s.revision)
 	for _, t := range fresh {
 		t.setVersions()
 	}
@@ -133,8 +137,9 @@ func (d deltas) denied(n *namespace, before, after map[netip.Addr]bool) {
 	}
 }
 
-func (d deltas) publish() {
+func (d deltas) publish(revision uint64) {
 	for n, delta := range d {
+		delta.Revision = revision
 		n.publish(delta)
 	}
 }

@@ -3,10 +3,11 @@ package peers
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
 // maxMembers of a pod: bulkhead-init and bulkhead-firewall. The next one ends the oldest,
@@ -20,7 +21,7 @@ type PodRef struct{ Namespace, Name, UID string }
 type Member struct {
 	store     *Store
 	pod       PodRef
-	addresses []netip.Addr
+	hello     protocol.Hello
 	tenant    *tenant
 	namespace *namespace
 	joined    time.Time
@@ -37,9 +38,8 @@ var (
 	ErrNotReady = errors.New("the cluster is not read yet")
 )
 
-// Join lets a pod in. The addresses are what the pod says of itself: they can only make
-// it wait. Leave must follow.
-func (s *Store) Join(ref PodRef, addresses []netip.Addr) (*Member, error) {
+// Join lets a pod in. What it says of itself can only make it wait. Leave must follow.
+func (s *Store) Join(ref PodRef, hello protocol.Hello) (*Member, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if err := s.admits(ref); err != nil {
@@ -47,12 +47,13 @@ func (s *Store) Join(ref PodRef, addresses []netip.Addr) (*Member, error) {
 	}
 	n := s.namespaces[ref.Namespace]
 	m := &Member{
-		store: s, pod: ref, addresses: addresses, tenant: n.tenant, namespace: n, joined: s.now(), done: make(chan struct{}),
+		store: s, pod: ref, hello: hello, tenant: n.tenant, namespace: n, joined: s.now(), done: make(chan struct{}),
 	}
 	if others := s.members[ref.UID]; len(others) >= maxMembers {
 		s.dismiss(others[0], "the pod has a newer stream")
 	}
 	s.members[ref.UID] = append(s.members[ref.UID], m)
+	n.members[m] = struct{}{}
 	return m, nil
 }
 
@@ -90,21 +91,17 @@ func (m *Member) Listen() (snapshot [][]byte, from *Line, held string, err error
 		return nil, nil, "", errors.New(m.reason)
 	}
 	n := m.namespace
-	if n.tenant == nil || n.tenant.name != m.tenant.name {
-		return nil, nil, "", ErrNoTenant
-	}
 	if held := s.held(m); held != "" {
 		return nil, nil, held, nil
 	}
 	if n.view == nil {
 		n.version++
-		n.view = &view{last: newLine(n.version, nil), members: map[*Member]struct{}{}}
+		n.view = &view{last: newLine(n.version, nil)}
 	}
 	lines, err := s.lines(n)
 	if err != nil {
 		return nil, nil, "", err
 	}
-	n.view.members[m] = struct{}{}
 	m.cursor = n.view.last
 	return lines, n.view.last, "", nil
 }
@@ -118,10 +115,13 @@ func (s *Store) held(m *Member) string {
 	if p == nil || p.UID != m.pod.UID {
 		return "the API server has not told of the pod yet"
 	}
+	if m.hello.Revision > s.revision && s.now().Sub(m.joined) < s.lease+slack {
+		return "this replica knows less than the one before"
+	}
 	if s.tooYoung(p) {
 		return "the feed has just begun and does not know yet whose the pod's address was before"
 	}
-	for _, address := range slices.Concat(m.addresses, p.Addresses) {
+	for _, address := range slices.Concat(m.hello.Addresses, p.Addresses) {
 		if s.haunted(address, m.namespace.owner()) {
 			return fmt.Sprintf("%s was another's a moment ago, whose peers have not all let go of it", address)
 		}
@@ -167,12 +167,9 @@ func (s *Store) cut(uid, reason string) {
 	}
 }
 
-// cutAll ends all who listen in a namespace.
+// cutAll ends all of a namespace's.
 func (s *Store) cutAll(n *namespace, reason string) {
-	if n.view == nil {
-		return
-	}
-	for m := range n.view.members {
+	for m := range n.members {
 		s.dismiss(m, reason)
 	}
 }
@@ -188,11 +185,12 @@ func (s *Store) dismiss(m *Member, reason string) {
 		delete(s.members, m.pod.UID)
 	}
 	n := m.namespace
-	if n.view == nil {
-		return
+	delete(n.members, m)
+	for other := range n.members {
+		if other.cursor != nil {
+			return
+		}
 	}
-	if delete(n.view.members, m); len(n.view.members) == 0 {
-		n.view = nil
-		s.tidy(n)
-	}
+	n.view = nil
+	s.tidy(n)
 }

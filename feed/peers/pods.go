@@ -7,25 +7,29 @@ import (
 	"time"
 )
 
-// SetPod takes a pod that is new or has changed.
-func (s *Store) SetPod(p Pod) {
+// SetPod takes a pod that is new or has changed. The revision is the change's place in
+// the history of all pods, as every Store hears of it; 0: not known.
+func (s *Store) SetPod(p Pod, revision uint64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.revision = max(s.revision, revision)
 	s.setPod(p)
 }
 
 // DeletePod forgets a pod that is no more.
-func (s *Store) DeletePod(namespace, name string) {
+func (s *Store) DeletePod(namespace, name string, revision uint64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.revision = max(s.revision, revision)
 	s.deletePod(namespace, name)
 }
 
 // ReplacePods takes all pods that there are: others are no more. Of pods that are not
 // known yet and have the same address, the youngest has it.
-func (s *Store) ReplacePods(pods []Pod) {
+func (s *Store) ReplacePods(pods []Pod, revision uint64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.revision = max(s.revision, revision)
 	type key struct{ namespace, name string }
 	there := make(map[key]bool, len(pods))
 	for i := range pods {

@@ -39,7 +39,7 @@ func (s *Store) SetCluster(ranges protocol.Cluster) error {
 	s.change(c, func() { s.cluster = ranges })
 	for _, n := range s.namespaces {
 		if n.view != nil {
-			n.publish(&protocol.Delta{Cluster: &ranges})
+			n.publish(&protocol.Delta{Cluster: &ranges, Revision: s.revision})
 		}
 	}
 	return nil

@@ -32,6 +32,7 @@ type Store struct {
 	mutex      sync.Mutex
 	cluster    protocol.Cluster // of no ranges: unknown
 	problem    error            // why they are not known
+	revision   uint64           // of the pods
 	namespaces map[string]*namespace
 	tenants    map[string]*tenant
 	// sharers are the tenants that share something of a namespace, by its name.
@@ -70,6 +71,7 @@ type namespace struct {
 	tenant   *tenant // nil: nobody's
 	pods     map[string]*pod
 	services map[string]*service
+	members  map[*Member]struct{}
 	view     *view // nil: nobody listens
 	version  uint64
 }
@@ -119,7 +121,7 @@ func (n *namespace) owner() owner {
 func (s *Store) namespace(name string) *namespace {
 	n := s.namespaces[name]
 	if n == nil {
-		n = &namespace{name: name, pods: map[string]*pod{}, services: map[string]*service{}}
+		n = &namespace{name: name, pods: map[string]*pod{}, services: map[string]*service{}, members: map[*Member]struct{}{}}
 		s.namespaces[name] = n
 	}
 	return n
@@ -127,7 +129,7 @@ func (s *Store) namespace(name string) *namespace {
 
 // tidy forgets a namespace of which nothing is left.
 func (s *Store) tidy(n *namespace) {
-	if len(n.pods) == 0 && len(n.services) == 0 && n.tenant == nil && n.view == nil {
+	if len(n.pods) == 0 && len(n.services) == 0 && n.tenant == nil && len(n.members) == 0 {
 		delete(s.namespaces, n.name)
 	}
 }

@@ -138,17 +138,13 @@ func (t *tenant) sharedNamespaces() []string {
 }
 
 // concernOfTenant is what a tenant's coming or going may change: who is told of its own
-// addresses and of those that it shares, and of its guests' in its own namespaces.
+// addresses and of those that it shares. Its guests' are told anew with its namespaces'
+// views, which begin and end with it.
 func (s *Store) concernOfTenant(t *Tenant) concern {
 	var c concern
 	for _, name := range t.Namespaces {
 		if n := s.namespaces[name]; n != nil {
 			c = c.and(n.all())
-		}
-		for _, guest := range s.sharers[name] {
-			for _, n := range guest.namespaces {
-				c.addresses = append(c.addresses, n.all().addresses...)
-			}
 		}
 	}
 	for _, ref := range s.sharedBy(t) {

@@ -24,9 +24,10 @@ type wait struct {
 // another owner's pod waits for.
 const sweepEach = time.Second
 
-// bury remembers who was told of an address that its owner has no more.
+// bury remembers who was told of an address that its owner has no more: here, or by
+// another Store, which may have found sooner that it may.
 func (s *Store) bury(address netip.Addr, before told) *tomb {
-	if len(before.peers) == 0 {
+	if len(before.audience) == 0 {
 		return nil
 	}
 	next := s.holders[address].namespace()
@@ -34,7 +35,7 @@ func (s *Store) bury(address netip.Addr, before told) *tomb {
 		return nil
 	}
 	t := &tomb{address: address, owner: before.owner, until: s.now().Add(s.lease + slack)}
-	for n := range before.peers {
+	for n := range before.audience {
 		// The next owner's own pods may have it.
 		if next == nil || n.owner() != next.owner() {
 			t.waits = append(t.waits, wait{namespace: n})

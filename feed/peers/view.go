@@ -13,8 +13,8 @@ import (
 // its lines and goes on from there; what all have heard is garbage.
 type view struct {
 	last     *Line
-	members  map[*Member]struct{}
-	snapshot [][]byte // of the version now; nil: to be made
+	snapshot [][]byte // of the version and revision now; nil: to be made
+	revision uint64   // of the snapshot
 }
 
 // Line is a delta, encoded once for all who hear it.
@@ -58,12 +58,12 @@ func split(d *protocol.Delta) []*protocol.Delta {
 	if d.Entries() <= protocol.MaxEntries {
 		return []*protocol.Delta{d}
 	}
-	parts := []*protocol.Delta{{Cluster: d.Cluster}}
+	parts := []*protocol.Delta{{Cluster: d.Cluster, Revision: d.Revision}}
 	room := func() *protocol.Delta {
 		if last := parts[len(parts)-1]; last.Entries() < protocol.MaxEntries {
 			return last
 		}
-		parts = append(parts, &protocol.Delta{})
+		parts = append(parts, &protocol.Delta{Revision: d.Revision})
 		return parts[len(parts)-1]
 	}
 	each(d.Remove, func(a netip.Addr) { to := room(); to.Remove = append(to.Remove, a) })
@@ -83,7 +83,7 @@ func each[T any](all []T, do func(T)) {
 
 // lines are the snapshot of the namespace.
 func (s *Store) lines(n *namespace) ([][]byte, error) {
-	if n.view.snapshot != nil {
+	if n.view.snapshot != nil && n.view.revision == s.revision {
 		return n.view.snapshot, nil
 	}
 	whole := s.snapshot(n)
@@ -102,7 +102,7 @@ func (s *Store) lines(n *namespace) ([][]byte, error) {
 			return nil, err
 		}
 		if lines = append(lines, text); !part.More {
-			n.view.snapshot = lines
+			n.view.snapshot, n.view.revision = lines, s.revision
 			return lines, nil
 		}
 	}
@@ -142,7 +142,7 @@ func (s *Store) snapshot(n *namespace) protocol.Snapshot {
 			take(theirs.all().addresses)
 		}
 	}
-	snapshot := protocol.Snapshot{Version: n.version, LeaseMilliseconds: int64(s.lease / time.Millisecond), Cluster: s.cluster}
+	snapshot := protocol.Snapshot{Version: n.version, Revision: s.revision, LeaseMilliseconds: int64(s.lease / time.Millisecond), Cluster: s.cluster}
 	for address := range peers {
 		snapshot.Peers = append(snapshot.Peers, address)
 	}

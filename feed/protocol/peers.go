@@ -52,6 +52,10 @@ type Hello struct {
 	// Addresses are the pod's global ones. They can make the pod wait (see Held), and
 	// are believed in nothing else.
 	Addresses []netip.Addr `json:"addresses"`
+	// Revision is the last one that the pod was told, by whomever; 0: none. A replica
+	// that knows less lets the pod wait: else it would hear again of an address that it
+	// has let go of.
+	Revision uint64 `json:"revision,omitempty"`
 }
 
 // ToSidecar is a line from the server: exactly one field is set. Each renews the
@@ -68,8 +72,11 @@ type ToSidecar struct {
 type Snapshot struct {
 	Version uint64 `json:"version"`
 	// LeaseMilliseconds is how long what was told counts after the last line.
-	LeaseMilliseconds int64   `json:"leaseMilliseconds"`
-	Cluster           Cluster `json:"cluster"`
+	LeaseMilliseconds int64 `json:"leaseMilliseconds"`
+	// Revision is how much of the cluster's history counts here: the same, and rising,
+	// for all replicas. It means nothing to the sidecar (see Hello).
+	Revision uint64  `json:"revision,omitempty"`
+	Cluster  Cluster `json:"cluster"`
 	// Peers are addresses of pods and Services that the pod may talk to.
 	Peers []netip.Addr `json:"peers,omitempty"`
 	// Denied are addresses outside the cluster by which other tenants can be reached.
@@ -85,6 +92,7 @@ type Snapshot struct {
 // one more than that before.
 type Delta struct {
 	Version      uint64       `json:"version"`
+	Revision     uint64       `json:"revision,omitempty"`
 	Remove       []netip.Addr `json:"remove,omitempty"`
 	RemoveDenied []netip.Addr `json:"removeDenied,omitempty"`
 	RemoveOpen   []Open       `json:"removeOpen,omitempty"`

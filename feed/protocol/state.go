@@ -13,6 +13,8 @@ type State struct {
 	// Complete is false until the first whole snapshot.
 	Complete bool
 	Version  uint64
+	// Revision is for the next Hello.
+	Revision uint64
 	Lease    time.Duration
 	Cluster  Cluster
 	Peers    map[netip.Addr]struct{}
@@ -44,7 +46,7 @@ func (s *State) snapshot(m *Snapshot) (whole bool, err error) {
 	next := s.next
 	if next == nil {
 		next = &State{
-			Complete: true, Version: m.Version, Lease: time.Duration(m.LeaseMilliseconds) * time.Millisecond, Cluster: m.Cluster,
+			Complete: true, Version: m.Version, Revision: m.Revision, Lease: time.Duration(m.LeaseMilliseconds) * time.Millisecond, Cluster: m.Cluster,
 			Peers: map[netip.Addr]struct{}{}, Denied: map[netip.Addr]struct{}{}, Open: map[Open]struct{}{},
 		}
 	}
@@ -81,7 +83,7 @@ func (s *State) delta(d *Delta) error {
 	if d.Cluster != nil {
 		s.Cluster = *d.Cluster
 	}
-	s.Version = d.Version
+	s.Version, s.Revision = d.Version, max(s.Revision, d.Revision)
 	return nil
 }
 
