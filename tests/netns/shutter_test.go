@@ -7,6 +7,9 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/xfrm"
 )
@@ -115,6 +118,44 @@ func TestShutterIsOpenedByTheNextStart(t *testing.T) {
 			l.passes(t)
 		})
 	}
+}
+
+// TestSidecarUsesTheShutter holds that the sidecar, with the two capabilities that it has
+// in a pod, shuts and opens at a tampering: the kernel tells of each.
+func TestSidecarUsesTheShutter(t *testing.T) {
+	needs(t)
+	t.Parallel()
+	l := newLab(t)
+	l.alice1.shutter(t)
+	var events *nl.NetlinkSocket
+	l.alice1.must(t, func() (err error) {
+		const policies = 4 // XFRMNLGRP_POLICY
+		events, err = nl.Subscribe(unix.NETLINK_XFRM, policies)
+		return err
+	})
+	t.Cleanup(events.Close)
+	if err := events.SetReceiveTimeout(&unix.Timeval{Sec: 15}); err != nil {
+		t.Fatal(err)
+	}
+	told := func(policy byte) {
+		t.Helper()
+		messages, _, err := events.Receive()
+		if err != nil || len(messages) != 1 || len(messages[0].Data) < 3 {
+			t.Fatalf("told %v, %v", messages, err)
+		}
+		if got := [3]byte(messages[0].Data[:3]); got != [3]byte{policy, policy, policy} {
+			t.Errorf("the default policies are %v, want all %d", got, policy)
+		}
+	}
+	const block, accept = 1, 2 // linux/xfrm.h
+	s := l.alice1.run(t, alice())
+	told(block)
+	told(accept)
+	s.says(t, "rules brought in")
+	l.alice1.sh(t, "iptables-nft -F")
+	told(block)
+	s.says(t, "tampered")
+	told(accept)
 }
 
 // TestFlushedDuringRepair holds that the pod stays closed when somebody flushes the
