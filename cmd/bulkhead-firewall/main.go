@@ -163,6 +163,7 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 			defer during(context.WithoutCancel(ctx), client.Run)()
 		}
 	}
+	var follow func(context.Context)
 	if c.Addressing == config.Identity {
 		client, err := peers.New(c.Feed, keep, log)
 		if err != nil {
@@ -172,15 +173,17 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 		if keep {
 			client.Lapsed = func(l protocol.Lapse) { firewall.Reporter.Report(ctx, protocol.Record{Lapse: &l}) }
 		}
-		firewall.Peers = client
-		// To the end, so that what is applied then is acknowledged too.
-		defer during(context.WithoutCancel(ctx), client.Run)()
-		if !keep {
-			return firewall.Await(context.WithoutCancel(ctx), patience)
-		}
+		firewall.Peers, follow = client, client.Run
 	}
-	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil || !keep {
+	if err := firewall.Ensure(context.WithoutCancel(ctx)); err != nil {
 		return err
+	}
+	if follow != nil { // not before: a guard that stands stops the stream too
+		// To the end, so that what is applied last is acknowledged.
+		defer during(context.WithoutCancel(ctx), follow)()
+	}
+	if !keep {
+		return firewall.Await(context.WithoutCancel(ctx), patience)
 	}
 	go rest(ctx, log)
 	return firewall.Watch(ctx)

@@ -89,7 +89,7 @@ func (b builder) outside() (members, exceptions []netip.Prefix) {
 func (b builder) beyond(flag, accepted string) []Rule {
 	outside := pass(b.inSet(outsideSet, side(flag)), accepted, "egress.external: allowed, but for what is denied (S2)")
 	if b.config.Egress.External == config.Deny {
-		outside = b.drop(b.inSet(outsideSet, side(flag)), "egress.external", "denied")
+		outside = b.drop(b.inSet(outsideSet, side(flag)), "egress.external", "denied, and told as that")
 	}
 	return []Rule{outside, b.drop("", "P1 P9 S1 S2", "no peer, and not outside the cluster")}
 }

@@ -183,6 +183,9 @@ func TestAwait(t *testing.T) {
 		b, f := newIdentity()
 		time.AfterFunc(2*time.Second, func() { f.tell("172.16.0.0/16", "172.16.1.8") })
 		start := time.Now()
+		if err := b.Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if err := b.Await(t.Context(), 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -193,6 +196,9 @@ func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newIdentity()
 		start := time.Now()
+		if err := b.Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if err := b.Await(t.Context(), 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -202,6 +208,9 @@ func TestAwait(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		b, f := newIdentity()
+		if err := b.Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		f.tell("10.244.0.0/16", "10.244.1.8")
 		if err := b.Await(t.Context(), 5*time.Second); err == nil || !strings.Contains(err.Error(), "cluster.podCIDRs") {
 			t.Errorf("got %v", err)

@@ -166,23 +166,26 @@ func (f *Firewall) replan() (news, error) {
 	return other, nil
 }
 
-// Await brings the rules in, and what the feed tells first if it does so within the
-// patience. Without it nothing is open yet, which is no error.
+// Await brings in what the feed tells first, with addressing by identity, if it does so
+// within the patience. Without it nothing is open yet, which is no error.
 func (f *Firewall) Await(ctx context.Context, patience time.Duration) error {
+	if f.Peers == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	unbroken := context.WithoutCancel(ctx)
-	for {
-		if err := f.ensure(unbroken, false); err != nil || f.told.Live != nil {
-			return err
-		}
+	for f.told.Live == nil {
 		select {
 		case <-f.Peers.Changed():
 		case <-ctx.Done():
 			f.Log.Warn("the feed has told nothing yet: nothing is open until it does", "tenant", f.Config.Tenant)
 			return nil
 		}
+		if err := f.ensure(context.WithoutCancel(ctx), false); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func samePod(one, other rules.Pod) bool {

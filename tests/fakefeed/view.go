@@ -33,12 +33,13 @@ type stream struct {
 	end   func()
 }
 
-// Tell sends a snapshot now, and to streams to come.
-func (v *View) Tell(snapshot protocol.Snapshot) {
+// Tell sends a snapshot now, and to streams to come, and returns its version.
+func (v *View) Tell(snapshot protocol.Snapshot) uint64 {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
 	snapshot.Version = max(snapshot.Version, v.state.Version+1)
 	v.apply(protocol.ToSidecar{Snapshot: &snapshot})
+	return snapshot.Version
 }
 
 // Change sends a delta and returns its version.
