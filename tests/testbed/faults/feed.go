@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/install"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -20,6 +22,9 @@ const (
 	replicas = 2
 	lease    = 15 * time.Second
 )
+
+// dnsAddress is that of the Service of install/dns.yaml.
+const dnsAddress = "10.96.0.10"
 
 // pair are two of alice's pods, one of which talks to the other by one connection all along, and bob's sender, which has
 // no firewall of its own.
@@ -69,12 +74,9 @@ func (s *stage) talks(ctx context.Context, talker *corev1.Pod) error {
 	})
 }
 
-// dial opens a connection from one pod to another.
+// dial opens a connection in one pod's network to another's.
 func (s *stage) dial(ctx context.Context, from *corev1.Pod, target string) error {
-	result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/stream", "dial", target)
-	if err == nil && result.ExitCode != 0 {
-		err = errors.New(result.Stderr)
-	}
+	_, err := s.NetnsExec(ctx, from, app, build.Stream, "dial", target)
 	return err
 }
 
@@ -135,21 +137,17 @@ func feedGone(ctx context.Context, s *stage) (_ results.Outcome, _ string, err e
 // waitForLapse waits until no connection can be opened any more.
 func (s *stage) waitForLapse(ctx context.Context, p *pair, gone time.Time) (time.Duration, error) {
 	err := s.Wait(ctx, "the lease to be over", 4*lease, func(ctx context.Context) error {
-		result, err := s.Exec(ctx, p.talker.Namespace, p.talker.Name, app, "/stream", "dial", target(p.server))
-		if err == nil && result.ExitCode == 0 {
-			err = errors.New("new connections are still let in")
+		if err := s.dial(ctx, p.talker, target(p.server)); err == nil {
+			return errors.New("new connections are still let in")
 		}
-		return err
+		return ctx.Err()
 	})
 	return time.Since(gone), err
 }
 
 // resolves asks the cluster's DNS by its Service.
 func (s *stage) resolves(ctx context.Context, from *corev1.Pod) error {
-	result, err := s.Exec(ctx, from.Namespace, from.Name, app, "/bin/nslookup", "kubernetes.default.svc.cluster.local")
-	if err == nil && result.ExitCode != 0 {
-		err = fmt.Errorf("ask the cluster's DNS: %s%s", result.Stdout, result.Stderr)
-	}
+	_, err := s.NetnsExec(ctx, from, app, "busybox", "nslookup", "kubernetes.default.svc.cluster.local", dnsAddress)
 	return err
 }
 
@@ -158,7 +156,7 @@ func (s *stage) scale(ctx context.Context, count int) error {
 	if _, err := s.Kubectl(ctx, "scale", "--namespace", install.Namespace, "deployment/"+webhook, "--replicas="+strconv.Itoa(count)); err != nil {
 		return err
 	}
-	return s.Wait(ctx, strconv.Itoa(count)+" replicas of the webhook", 2*time.Minute, func(ctx context.Context) error {
+	err := s.Wait(ctx, strconv.Itoa(count)+" replicas of the webhook", 2*time.Minute, func(ctx context.Context) error {
 		pods, err := s.Client().CoreV1().Pods(install.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + webhook})
 		if err != nil {
 			return err
@@ -175,6 +173,21 @@ func (s *stage) scale(ctx context.Context, count int) error {
 			return fmt.Errorf("%d of %d are Ready", ready, len(pods.Items))
 		}
 		return nil
+	})
+	if err != nil || count == 0 {
+		return err
+	}
+	// kube-proxy hears of them a moment later.
+	return s.Wait(ctx, "the webhook to be asked", time.Minute, func(ctx context.Context) error {
+		pod, err := receiver(alice)
+		if err != nil {
+			return err
+		}
+		_, err = s.Client().CoreV1().Pods(alice).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if apierrors.IsAlreadyExists(err) {
+			err = nil // it was admitted
+		}
+		return err
 	})
 }
 

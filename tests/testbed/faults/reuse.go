@@ -35,7 +35,7 @@ func (s *stage) reuse(ctx context.Context, times int) (results.Outcome, string, 
 	if err != nil {
 		return "", "", err
 	}
-	var addresses []string // that change hands
+	var addresses []string // that change hands; of the families that targets are of, in their order, and perhaps one more
 	var waits []time.Duration
 	stolen := 0
 	for round := range times {
@@ -46,7 +46,7 @@ func (s *stage) reuse(ctx context.Context, times int) (results.Outcome, string, 
 		if addresses == nil {
 			addresses = addressesOf(own)
 		}
-		took, err := s.waitForPackets(ctx, to, addressesOf(own))
+		took, err := s.waitForPackets(ctx, to, addresses[:len(targets)])
 		if err != nil {
 			return "", "", fmt.Errorf("alice's own pod with the address %v, round %d: %w", addresses, round+1, err)
 		}
