@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 )
@@ -18,6 +19,7 @@ func spare() map[string]string {
 	return map[string]string{
 		"the short way":          "speed: the chains behind accept the same packets",
 		"told at a bounded rate": "the log",
+		"told as that":           "the reason: the rule behind drops the same packets",
 		"no alarm":               "the log: the rules behind drop the same packets, and tell of them",
 	}
 }
@@ -167,6 +169,39 @@ func typical() map[string]Case {
 	add("all denied", func(c *Case) {
 		c.Config.Egress = config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Deny}
 	})
+	identity := func(c *Case) {
+		c.Config.Addressing, c.Config.WhenFeedGone = config.Identity, config.Keep
+		c.Config.Peers, c.Config.Denied, c.Config.Nodes, c.Config.System = nil, nil, nil, nil
+		c.Config.Feed = &config.Feed{Address: netip.MustParseAddrPort("10.250.0.5:443"), ServerName: "feed.example", CA: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}
+		c.Live = &rules.Live{
+			Cluster: protocol.Cluster{
+				Pods:     prefixes("172.16.0.0/16", "fd00:1::/32"),
+				Services: prefixes("10.96.0.0/12", "fd02::/48"),
+				Nodes:    prefixes("10.250.0.0/24", "fd01::/64"),
+			},
+			Peers:  addresses("10.96.0.10", "172.16.1.7", "172.16.1.8", "fd00:1::7", "fd00:1::8", "fd02::10"),
+			Denied: addresses("203.0.113.7", "2001:db8::7"),
+		}
+	}
+	add("identity with public ports, all allowed", func(c *Case) {
+		identity(c)
+		c.Config.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Allow}
+		for _, addr := range addresses("172.16.1.7", "fd00:1::7") {
+			for _, name := range protocol.Protocols() {
+				c.Live.Open = append(c.Live.Open, protocol.Open{Address: addr, Protocol: name, Port: 8443})
+			}
+		}
+	})
+	add("identity lapsed, all denied", func(c *Case) {
+		identity(c)
+		c.Live.Lapsed = true
+		c.Config.Egress = config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Deny}
+	})
+	add("identity, metadata and nodes allowed", func(c *Case) {
+		identity(c)
+		c.Config.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Deny}
+	})
+	add("identity, outside allowed", identity)
 	return all
 }
 
