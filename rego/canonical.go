@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/internal/rawjson"
 )
 
 // The ServiceAccount plugin gives the volume of a pod's token a name of its own in
@@ -46,13 +48,13 @@ func (e *Engine) Canonical(in Input) Input {
 // volume is renamed only where every name that it could be mixed up with is plainly
 // another.
 func (p *place) canonical(pod json.RawMessage) json.RawMessage {
-	token := tokenVolume(&reader{data: pod})
+	token := tokenVolume(rawjson.Of(pod))
 	if bytes.Contains(pod, []byte(canonicalToken)) {
 		token = nil
 	}
-	c := canonical{reader: reader{data: pod}, token: token, out: make([]byte, 0, len(pod))}
+	c := canonical{Reader: rawjson.Of(pod), pod: pod, token: token, out: make([]byte, 0, len(pod))}
 	if c.value(p); c.escaped {
-		c = canonical{reader: reader{data: pod}, out: c.out[:0]}
+		c = canonical{Reader: rawjson.Of(pod), pod: pod, out: c.out[:0]}
 		c.value(p)
 	}
 	return append(c.out, pod[c.copied:]...)
@@ -60,17 +62,17 @@ func (p *place) canonical(pod json.RawMessage) json.RawMessage {
 
 // tokenVolume returns the name of the volume of the pod's token, as it is written; nil
 // if there is none that is the plugin's beyond doubt.
-func tokenVolume(pod *reader) []byte {
+func tokenVolume(pod *rawjson.Reader) []byte {
 	var token []byte
 	var names [][]byte
-	for _, volume := range pod.member("spec", "volumes").elements(math.MaxInt) {
-		name := volume.member("name")
-		if name == nil || name.next() != '"' {
+	for _, volume := range pod.Member("spec", "volumes").Elements(math.MaxInt) {
+		name := volume.Member("name")
+		if name == nil || name.Next() != '"' {
 			continue
 		}
-		text, plain := name.quoted()
+		text, plain := name.Quoted()
 		names = append(names, text)
-		if token == nil && plain && isTokenName(text) && volume.members() == 2 && volume.member("projected") != nil {
+		if token == nil && plain && isTokenName(text) && volume.Members() == 2 && volume.Member("projected") != nil {
 			token = text
 		}
 	}
@@ -165,7 +167,8 @@ func (p *place) unread(paths [][]string) *place {
 
 // canonical copies a pod with changes.
 type canonical struct {
-	reader
+	*rawjson.Reader
+	pod     []byte
 	token   []byte // name of the token's volume, in quotes; nil: it is not renamed
 	escaped bool   // a volume's name is written with a backslash
 	out     []byte
@@ -174,19 +177,17 @@ type canonical struct {
 
 // value passes over a value and changes what the place says.
 func (c *canonical) value(at *place) {
-	first := c.next()
+	first := c.Next()
 	switch {
 	case at == nil:
-		c.skip()
+		c.Skip()
 	case first == '{' && at.members != nil:
-		for first := true; c.more(first); first = false {
-			name, plain := c.quoted()
-			c.next()
-			c.pos++ // the colon
+		for first := true; c.More(first); first = false {
+			name, plain := c.QuotedName()
 			c.value(at.member(name, plain))
 		}
 	case first == '[' && at.elements != nil:
-		for first := true; c.more(first); first = false {
+		for first := true; c.More(first); first = false {
 			c.value(at.elements)
 		}
 	case first == '"' && at.volume:
@@ -198,7 +199,7 @@ func (c *canonical) value(at *place) {
 	case first == '[' && at.empty:
 		c.replace(`[]`)
 	default:
-		c.skip()
+		c.Skip()
 	}
 }
 
@@ -215,8 +216,8 @@ func (p *place) member(quoted []byte, plain bool) *place {
 }
 
 func (c *canonical) name() {
-	start := c.pos
-	name, plain := c.quoted()
+	start := c.Pos()
+	name, plain := c.Quoted()
 	c.escaped = c.escaped || !plain && c.token != nil
 	if c.token != nil && bytes.Equal(name, c.token) {
 		c.write(start, `"`+canonicalToken+`"`)
@@ -224,13 +225,13 @@ func (c *canonical) name() {
 }
 
 func (c *canonical) replace(value string) {
-	start := c.pos
-	c.skip()
+	start := c.Pos()
+	c.Skip()
 	c.write(start, value)
 }
 
 // write writes the value in the place of what was read from start on.
 func (c *canonical) write(start int, value string) {
-	c.out = append(append(c.out, c.data[c.copied:start]...), value...)
-	c.copied = c.pos
+	c.out = append(append(c.out, c.pod[c.copied:start]...), value...)
+	c.copied = c.Pos()
 }

@@ -22,7 +22,7 @@
 //
 // The flow: [New] compiles all modules once, strictly and against the schema of their
 // input. [Engine.Evaluate] selects the rules that count for the request (selection.go),
-// reads the object in the shape of the schema (document.go, shape.go, reader.go), asks the
+// reads the object in the shape of the schema (document.go, shape.go), asks the
 // entry point main/ for the violations in one query, and compares the rules that ran
 // with those selected (result.go).
 //

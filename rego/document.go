@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/bulkhead-dev/bulkhead/internal/rawjson"
 )
 
 // sidecarVolume is the name of the sidecar's volume, as in lib/sidecar.
@@ -67,7 +69,7 @@ func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 		d.add("whole", object)
 	}
 	if name == "object" {
-		var old *reader
+		var old *rawjson.Reader
 		if in.Request.Operation == Update {
 			old = d.read("oldObject", in.OldObject)
 			d.add("oldObject", old)
@@ -84,9 +86,9 @@ func (in Input) document(shape *shape, rules *ast.Term) (ast.Value, error) {
 
 // addSidecar adds what there should be of the sidecar, what there is, and what there
 // was in the old pod, if there is one.
-func (d *document) addSidecar(sidecar *Sidecar, pod, old *reader) {
-	containers := []*reader{d.read("sidecar.init", sidecar.Init), d.read("sidecar.firewall", sidecar.Firewall)}
-	var volumes []*reader
+func (d *document) addSidecar(sidecar *Sidecar, pod, old *rawjson.Reader) {
+	containers := []*rawjson.Reader{d.read("sidecar.init", sidecar.Init), d.read("sidecar.firewall", sidecar.Firewall)}
+	var volumes []*rawjson.Reader
 	if sidecar.Volume != nil {
 		volumes = append(volumes, d.read("sidecar.volume", sidecar.Volume))
 	}
@@ -95,7 +97,7 @@ func (d *document) addSidecar(sidecar *Sidecar, pod, old *reader) {
 	}
 	var fields, volumeFields [][2]*ast.Term
 	var knownContainers, knownVolumes []known
-	add := func(when string, containers, volumes []*reader) {
+	add := func(when string, containers, volumes []*rawjson.Reader) {
 		var containerTerms, volumeTerms *ast.Term
 		containerTerms, knownContainers = d.list(knownContainers, containers, "sidecar", when)
 		volumeTerms, knownVolumes = d.list(knownVolumes, volumes, "sidecar", "volumes", when)
@@ -119,14 +121,14 @@ type known struct {
 // list reads the elements of the array at a path of the shape. What is known already,
 // byte by byte, as the genuine sidecar is most times, is not read again; list returns
 // what is known after it.
-func (d *document) list(before []known, values []*reader, path ...string) (*ast.Term, []known) {
+func (d *document) list(before []known, values []*rawjson.Reader, path ...string) (*ast.Term, []known) {
 	at := d.shape
 	for _, name := range path {
 		at = at.properties[name].shape
 	}
 	terms := make([]*ast.Term, len(values))
 	for i, value := range values {
-		data := value.raw()
+		data := value.Raw()
 		if same := slices.IndexFunc(before, func(k known) bool { return bytes.Equal(k.data, data) }); same >= 0 {
 			terms[i] = before[same].term
 			continue
@@ -142,7 +144,7 @@ func (d *document) list(before []known, values []*reader, path ...string) (*ast.
 }
 
 // add adds a field of the shape.
-func (d *document) add(name string, value *reader) {
+func (d *document) add(name string, value *rawjson.Reader) {
 	if len(d.errs) > 0 {
 		return
 	}
@@ -156,11 +158,11 @@ func (d *document) add(name string, value *reader) {
 }
 
 // read takes exactly one JSON object.
-func (d *document) read(name string, data json.RawMessage) *reader {
-	value, err := newReader(data)
+func (d *document) read(name string, data json.RawMessage) *rawjson.Reader {
+	value, err := rawjson.New(data)
 	if err != nil {
 		err = fmt.Errorf("decode JSON object: %w", err)
-	} else if kind := value.kind(); kind != "object" {
+	} else if kind := value.Kind(); kind != "object" {
 		err = fmt.Errorf("is of type %s, not object", kind)
 	}
 	if err != nil {
@@ -171,16 +173,16 @@ func (d *document) read(name string, data json.RawMessage) *reader {
 
 // firstTwo returns a pod's first two init containers, the sidecar's places. What is
 // of a wrong type is for the pod's own shape to refuse.
-func firstTwo(pod *reader) []*reader {
-	return pod.member("spec", "initContainers").elements(2)
+func firstTwo(pod *rawjson.Reader) []*rawjson.Reader {
+	return pod.Member("spec", "initContainers").Elements(2)
 }
 
 // sidecarVolumes returns a pod's volumes of the sidecar's name; more than one is for
 // the rules to refuse.
-func sidecarVolumes(pod *reader) []*reader {
-	var named []*reader
-	for _, volume := range pod.member("spec", "volumes").elements(math.MaxInt) {
-		if name := volume.member("name"); name != nil && name.kind() == "string" && name.text() == sidecarVolume {
+func sidecarVolumes(pod *rawjson.Reader) []*rawjson.Reader {
+	var named []*rawjson.Reader
+	for _, volume := range pod.Member("spec", "volumes").Elements(math.MaxInt) {
+		if name := volume.Member("name"); name != nil && name.Kind() == "string" && name.Text() == sidecarVolume {
 			named = append(named, volume)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/bulkhead-dev/bulkhead/internal/rawjson"
 )
 
 // shape is what schema/input.json says of one value, as far as that schema goes:
@@ -90,19 +92,19 @@ func (s schema) shape(definitions map[string]schema) (*shape, error) {
 
 // term reads a value into a term of the query, and holds it against the shape. Errors
 // begin with the path inside the value.
-func (s *shape) term(r *reader) (*ast.Term, error) {
-	if s.kind != "" && s.kind != r.kind() {
-		return nil, fmt.Errorf(": is of type %s, not %s", r.kind(), s.kind)
+func (s *shape) term(r *rawjson.Reader) (*ast.Term, error) {
+	if s.kind != "" && s.kind != r.Kind() {
+		return nil, fmt.Errorf(": is of type %s, not %s", r.Kind(), s.kind)
 	}
-	switch r.next() {
+	switch r.Next() {
 	case '{':
 		return s.object(r)
 	case '[':
 		return s.array(r)
 	case '"':
-		return ast.StringTerm(r.text()), nil
+		return ast.StringTerm(r.Text()), nil
 	}
-	switch literal := string(r.literal()); literal {
+	switch literal := string(r.Literal()); literal {
 	case "true", "false":
 		return ast.InternedTerm(literal == "true"), nil
 	case "null":
@@ -112,12 +114,12 @@ func (s *shape) term(r *reader) (*ast.Term, error) {
 	}
 }
 
-func (s *shape) object(r *reader) (*ast.Term, error) {
+func (s *shape) object(r *rawjson.Reader) (*ast.Term, error) {
 	terms := make([][2]*ast.Term, 0, min(len(s.properties), 8))
 	var seen uint64 // properties, by index
 	var others []string
-	for first := true; r.more(first); first = false {
-		name := r.name()
+	for first := true; r.More(first); first = false {
+		name := r.Name()
 		field, known := s.properties[string(name)]
 		if known {
 			if seen&(1<<field.index) != 0 {
@@ -125,14 +127,14 @@ func (s *shape) object(r *reader) (*ast.Term, error) {
 			}
 			seen |= 1 << field.index
 		} else if s.closed {
-			r.skip()
+			r.Skip()
 			continue
 		} else {
 			others = append(others, string(name))
 			field = property{ast.StringTerm(others[len(others)-1]), s.values, 0}
 		}
-		if r.next() == 'n' {
-			r.skip()
+		if r.Next() == 'n' {
+			r.Skip()
 			if known {
 				seen &^= 1 << field.index
 			}
@@ -160,10 +162,10 @@ func (s *shape) object(r *reader) (*ast.Term, error) {
 	return ast.ObjectTerm(terms...), nil
 }
 
-func (s *shape) array(r *reader) (*ast.Term, error) {
+func (s *shape) array(r *rawjson.Reader) (*ast.Term, error) {
 	var terms []*ast.Term
-	for first := true; r.more(first); first = false {
-		if r.next() == 'n' {
+	for first := true; r.More(first); first = false {
+		if r.Next() == 'n' {
 			return nil, fmt.Errorf("[%d]: is null", len(terms))
 		}
 		term, err := s.items.term(r)

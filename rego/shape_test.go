@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/bulkhead-dev/bulkhead/internal/rawjson"
 )
 
 // TestEveryField sets every field of a pod that the schema names to every other type,
@@ -131,7 +133,7 @@ func TestShape(t *testing.T) {
 		"any":                    {in: `{"name":"x","any":true}`, want: `{"any":true,"name":"x"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			value, err := newReader([]byte(test.in))
+			value, err := rawjson.New([]byte(test.in))
 			if err != nil {
 				t.Fatal(err)
 			}

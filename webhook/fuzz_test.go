@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -85,6 +86,45 @@ func FuzzReview(f *testing.F) {
 		}
 		if err := checkAllowed(a, mutate, body, answer.Response); err != nil {
 			t.Errorf("allowed: %v", err)
+		}
+	})
+}
+
+// FuzzCutObjects holds what is decoded against a decoder that takes all in one piece.
+func FuzzCutObjects(f *testing.F) {
+	pod := podJSON(f, podShapes["smallest"])
+	f.Add(reviewJSON(f, newRequest(podCreate, "alice", pod, nil)))
+	f.Add(reviewJSON(f, newRequest(podUpdate, "alice", pod, pod)))
+	const head = `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": `
+	for _, request := range []string{
+		`{"uid": "1", "oldObject": {"a": "}"}, "object" : {"b": ["\""]} , "name": "n"}}`,
+		`{"uid": "1", "object": {}, "object": {"a": 1}}}`,
+		`{"uid": "1", "object": {}, "\u006fbject": {"a": 1}}}`,
+		`{"uid": "1", "\u006fbject": {"a": 1}, "Object": {"b": 1}}}`,
+		`{"uid": "1", "object": null, "oldObject": [1]}}`,
+		`{"uid": "1", "object": "{}", "options": {"object": {"a": 1}}}}`,
+		`{"uid": "1"}, "request": {"uid": "2"}}`,
+		`null}`, `[{"object": {}}]}`, `{"uid": "1", "object": {"a": 1, "a": 2}}, "response": {"uid": "2"}}`,
+		"{\"uid\": \"\xff\", \"object\": {\"a\": \"\xff\"}}}",
+	} {
+		f.Add([]byte(head + request))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var review admissionv1.AdmissionReview
+		err := unmarshal(body, &review)
+		got, refusal := decodeReview(body)
+		if err != nil {
+			if refusal == nil {
+				t.Errorf("taken though %v: %s", err, body)
+			}
+			return
+		}
+		if refusal == nil && !reflect.DeepEqual(got, review.Request) {
+			t.Errorf("got %+v, want %+v", got, review.Request)
+		}
+		known := review.APIVersion == "admission.k8s.io/v1" && review.Kind == reviewKind && review.Request != nil && review.Request.UID != ""
+		if known && refusal != nil {
+			t.Errorf("refused: %s: %s", refusal.message, body)
 		}
 	})
 }

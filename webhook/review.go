@@ -1,14 +1,15 @@
 package webhook
 
 import (
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/klog/v2"
-	kjson "sigs.k8s.io/json"
+
+	"github.com/bulkhead-dev/bulkhead/internal/rawjson"
 )
 
 // maxBody bounds an AdmissionReview. An object is at most 1.5 MiB in etcd and 3 MiB
@@ -55,8 +56,11 @@ func checkHead(w http.ResponseWriter, r *http.Request) *refusal {
 // Unknown fields pass, since a newer API server may send them; doubled ones do not.
 func decodeReview(body []byte) (*admissionv1.AdmissionRequest, *refusal) {
 	review := &admissionv1.AdmissionReview{}
-	strict, err := kjson.UnmarshalStrict(body, review, kjson.DisallowDuplicateFields)
-	if err := errors.Join(append(strict, err)...); err != nil {
+	rest, object, oldObject, err := cutObjects(body)
+	if err == nil {
+		err = unmarshal(rest, review)
+	}
+	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "decode AdmissionReview: %v", err)
 	}
 	if review.APIVersion != admissionv1.SchemeGroupVersion.String() || review.Kind != reviewKind {
@@ -69,7 +73,44 @@ func decodeReview(body []byte) (*admissionv1.AdmissionRequest, *refusal) {
 	if review.Request.UID == "" {
 		return nil, refuse(http.StatusBadRequest, "the AdmissionReview's request has no uid")
 	}
+	if object != nil {
+		review.Request.Object.Raw = object
+	}
+	if oldObject != nil {
+		review.Request.OldObject.Raw = oldObject
+	}
 	return review.Request, nil
+}
+
+// cutObjects returns the review's two objects as they are written, nil where there is
+// none, and the rest with empty ones in their place: the objects are most of a review,
+// and would be looked through twice more just to find where they end.
+func cutObjects(body []byte) (rest, object, oldObject []byte, err error) {
+	review, err := rawjson.New(body)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	request := review.Member("request")
+	if request == nil {
+		return body, nil, nil, nil
+	}
+	copied := 0
+	cut := func(member *rawjson.Reader) []byte {
+		if member == nil || member.Next() != '{' {
+			return nil
+		}
+		start, value := member.Pos(), member.Raw()
+		rest = append(append(rest, body[copied:start]...), "{}"...)
+		copied = start + len(value)
+		return slices.Clip(value)
+	}
+	first, second := request.Member("object"), request.Member("oldObject")
+	if first != nil && second != nil && second.Pos() < first.Pos() {
+		oldObject, object = cut(second), cut(first)
+	} else {
+		object, oldObject = cut(first), cut(second)
+	}
+	return append(rest, body[copied:]...), object, oldObject, nil
 }
 
 func tooLarge() *refusal {
