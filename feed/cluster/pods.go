@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"unique"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/feed/peers"
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
 func followPods(kube kubernetes.Interface, store *peers.Store) follower {
@@ -52,6 +54,7 @@ func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
 	p := peers.Pod{
 		Namespace: shared(pod.Namespace), Name: pod.Name, UID: string(pod.UID), Created: pod.CreationTimestamp.Time,
 		Labels: peers.NewLabels(pod.Labels), Ports: namedPorts(pod), Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
+		Listens: slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == config.FirewallContainer }),
 	}
 	if pod.DeletionTimestamp != nil {
 		p.Deadline = pod.DeletionTimestamp.Time

@@ -80,7 +80,7 @@ func (g *generator) tenants() {
 func (g *generator) pod() Pod {
 	p := Pod{
 		Namespace: pick(g.random, testNamespaces), Name: pick(g.random, testNames), Created: g.clock,
-		Scheduled: g.random.IntN(4) > 0, Ended: g.random.IntN(8) == 0,
+		Scheduled: g.random.IntN(4) > 0, Listens: g.random.IntN(8) > 0, Ended: g.random.IntN(8) == 0,
 		Labels: NewLabels(map[string]string{"app": pick(g.random, testNames), "x": pick(g.random, testNames)}),
 		Ports:  []NamedPort{{Name: pick(g.random, names), Protocol: "tcp", Port: uint16(1 + g.random.IntN(3))}},
 	}

@@ -96,7 +96,7 @@ func (s *Store) pod(namespace, name string) *pod {
 // same tells whether nothing differs but the deadline, if that is only set.
 func (p *pod) same(other *Pod) bool {
 	return slices.Equal(p.Addresses, other.Addresses) && p.Labels.equal(other.Labels) && slices.Equal(p.Ports, other.Ports) &&
-		p.Scheduled == other.Scheduled && p.Ended == other.Ended && (p.Deadline.IsZero() || p.Deadline.Equal(other.Deadline))
+		p.Scheduled == other.Scheduled && p.Listens == other.Listens && p.Ended == other.Ended && (p.Deadline.IsZero() || p.Deadline.Equal(other.Deadline))
 }
 
 func (p *pod) ended(now time.Time) bool {

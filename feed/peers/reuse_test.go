@@ -150,7 +150,7 @@ func (n *node) start() {
 	created := n.clock
 	show := func(addresses ...string) func(*world, uint64) {
 		return func(w *world, revision uint64) {
-			w.SetPod(Pod{Namespace: p.namespace, Name: p.name, UID: p.namespace + "/" + p.name, Created: created, Scheduled: true, Addresses: addressesOf(addresses...)}, revision)
+			w.SetPod(Pod{Namespace: p.namespace, Name: p.name, UID: p.namespace + "/" + p.name, Created: created, Scheduled: true, Listens: true, Addresses: addressesOf(addresses...)}, revision)
 		}
 	}
 	n.tell(0, show())

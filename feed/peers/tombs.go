@@ -89,7 +89,7 @@ func (s *Store) laid(t *tomb, now time.Time) bool {
 // heard tells whether a pod, if it may run, has applied a version. One that another has
 // taken all addresses from does not run.
 func (s *Store) heard(p *pod, version uint64, now time.Time) bool {
-	if !p.Scheduled || p.ended(now) || len(p.lost) > 0 && len(p.lost) == len(p.Addresses) {
+	if !p.Listens || !p.Scheduled || p.ended(now) || len(p.lost) > 0 && len(p.lost) == len(p.Addresses) {
 		return true
 	}
 	members := s.members[p.UID]

@@ -18,6 +18,8 @@ type Pod struct {
 	Ports []NamedPort
 	// Scheduled pods may run.
 	Scheduled bool
+	// Listens tells pods with a sidecar: others know nothing from here.
+	Listens bool
 	// Ended: nothing of it runs any more, nor will.
 	Ended bool
 	// Deadline is when a pod that is being deleted has ended; zero: it is not.

@@ -46,7 +46,7 @@ func (w *world) pass(d time.Duration) {
 // runs is a pod that runs with these addresses.
 func (w *world) runs(namespace, name string, addresses ...string) Pod {
 	p := Pod{
-		Namespace: namespace, Name: name, UID: namespace + "/" + name, Created: w.clock, Scheduled: true,
+		Namespace: namespace, Name: name, UID: namespace + "/" + name, Created: w.clock, Scheduled: true, Listens: true,
 		Addresses: addressesOf(addresses...), Labels: NewLabels(map[string]string{"app": name}),
 		Ports: []NamedPort{{unique.Make("http"), "tcp", 8080}},
 	}

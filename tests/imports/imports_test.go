@@ -41,7 +41,7 @@ var rules = []rule{
 	{folder: "feed/protocol"},
 	// Who belongs to whom hangs on no Kubernetes.
 	{folder: "feed/peers", ours: []string{"feed/protocol"}},
-	{folder: "feed", ours: []string{"feed", "api"}, theirs: []string{anything}},
+	{folder: "feed", ours: []string{"feed", "api", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "sidecar", ours: []string{"sidecar", "feed/protocol"}, theirs: sidecarLibraries},
 	{folder: "webhook", ours: []string{"webhook", "rego", "api", "certs", "feed/protocol", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "verify/packet"},
