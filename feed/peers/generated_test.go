@@ -58,7 +58,8 @@ func (g *generator) address() string { return fmt.Sprintf("10.0.0.%d", 1+g.rando
 func (g *generator) tenants() {
 	owned := map[string][]string{"a": {"a1", "a2"}, "b": {"b1", "b2"}, "c": {"c1"}}
 	var all []Tenant
-	for name, namespaces := range owned {
+	for _, name := range sortedKeys(owned) {
+		namespaces := owned[name]
 		if g.random.IntN(6) == 0 {
 			continue // is no more
 		}
@@ -154,16 +155,21 @@ func (g *generator) replace() {
 		services = append(services, g.service())
 	}
 	unique := func(p Pod) string { return p.UID }
-	g.ReplacePods(slices.Collect(maps.Values(byKey(pods, unique))), 0)
-	g.ReplaceServices(slices.Collect(maps.Values(byKey(services, func(s Service) string { return s.Namespace + "/" + s.Name }))))
+	g.ReplacePods(byKey(pods, unique), 0)
+	g.ReplaceServices(byKey(services, func(s Service) string { return s.Namespace + "/" + s.Name }))
 }
 
-func byKey[T any](all []T, key func(T) string) map[string]T {
+// byKey keeps the last of each.
+func byKey[T any](all []T, key func(T) string) []T {
 	m := map[string]T{}
 	for _, one := range all {
 		m[key(one)] = one
 	}
-	return m
+	var last []T
+	for _, k := range sortedKeys(m) {
+		last = append(last, m[k])
+	}
+	return last
 }
 
 func (g *generator) join() {

@@ -127,6 +127,9 @@ func (s *Store) snapshot(n *namespace) protocol.Snapshot {
 		all := own.all().addresses
 		take(all)
 		for _, address := range all {
+			if s.holders[address].namespace() != own {
+				continue // only seems to be its own
+			}
 			for _, o := range s.opens(address) {
 				open[o] = true
 			}
