@@ -103,7 +103,7 @@ fuzz: ## a million generated pods, decided as Kubernetes' own plugin does, contr
 	go test ./tests/conformance -run 'TestDifferential$$' -pods 1000000 -timeout 6h -v
 
 .PHONY: bench
-bench: bench-dataplane bench-admission ## firewall and admission measured against others, and Go benchmarks of all parts
+bench: bench-dataplane bench-admission bench-feed ## firewall and admission measured against others, the feed at size, and Go benchmarks of all parts
 	@mkdir -p out
 	go test -run '^$$' -bench . -benchmem -count 5 ./webhook/... ./rego/... ./sidecar/... | tee out/bench.txt
 
@@ -114,6 +114,11 @@ bench-dataplane: image ## out/bench-dataplane.json and .svg, in network namespac
 .PHONY: bench-admission
 bench-admission: ## out/bench-admission.json: reviews beside PSA's and Gatekeeper's, which it builds (10 min)
 	@go run ./tests/bench/admission
+
+.PHONY: bench-feed
+bench-feed: testbed ## out/bench-feed.json: the identity feed with 1,000 tenants and 100,000 pods in a real API server (20 min, 8 GiB)
+	@$(TESTBED) build
+	@go run ./tests/bench/feed
 
 .PHONY: clean
 clean: ## remove out/; the cache stays (make distclean removes it)
