@@ -177,7 +177,7 @@ func (c *Client) connect(ctx context.Context) (net.Conn, *bufio.Reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	hello, err := protocol.Encode(protocol.ToServer{Hello: &protocol.Hello{Addresses: addresses}})
+	hello, err := protocol.Encode(protocol.ToServer{Hello: &protocol.Hello{Addresses: addresses, Revision: c.revision()}})
 	if err != nil {
 		return nil, nil, err
 	}

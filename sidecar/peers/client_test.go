@@ -70,12 +70,15 @@ func (b *bench) dial(ctx context.Context, line, header string, _ []byte) (net.Co
 }
 
 // accept waits for the next stream and greets it.
-func (b *bench) accept() *server {
+func (b *bench) accept() *server { b.t.Helper(); return b.greeted(0) }
+
+// greeted accepts one that says the last revision that it was told.
+func (b *bench) greeted(revision uint64) *server {
 	b.t.Helper()
 	s := <-b.accepts
 	s.send("HTTP/1.1 101 Switching Protocols\r\n\r\n")
 	first, err := protocol.ReadToServer(s.lines)
-	if err != nil || first.Hello == nil || !slices.Equal(first.Hello.Addresses, addresses("10.244.0.7")) {
+	if err != nil || first.Hello == nil || !slices.Equal(first.Hello.Addresses, addresses("10.244.0.7")) || first.Hello.Revision != revision {
 		b.t.Fatalf("greeted with %+v, %v", first, err)
 	}
 	return s
@@ -98,7 +101,10 @@ func (s *server) tell(message protocol.ToSidecar) {
 	synctest.Wait()
 }
 
-func (s *server) heartbeat(version uint64) { s.t.Helper(); s.tell(protocol.ToSidecar{Heartbeat: &version}) }
+func (s *server) heartbeat(version uint64) {
+	s.t.Helper()
+	s.tell(protocol.ToSidecar{Heartbeat: &version})
+}
 
 // acked reads the next acknowledgement.
 func (s *server) acked(want uint64) {
@@ -341,6 +347,24 @@ func TestAcknowledgementsAreOfTheirStream(t *testing.T) {
 		s.heartbeat(2)
 		b.Applied(b.Told())
 		s.acked(2)
+	})
+}
+
+// TestNothingOlderIsAskedFor holds that a stream begins with the highest revision that any
+// stream told.
+func TestNothingOlderIsAskedFor(t *testing.T) {
+	in(t, false, func(b *bench) {
+		s := b.greeted(0)
+		whole := snapshot(1, "10.244.0.8")
+		whole.Snapshot.Revision = 70
+		s.tell(whole)
+		s.tell(protocol.ToSidecar{Delta: &protocol.Delta{Version: 2, Revision: 90}})
+		_ = s.Close()
+		s = b.greeted(90)
+		whole.Snapshot.Revision = 80
+		s.tell(whole)
+		_ = s.Close()
+		b.greeted(90)
 	})
 }
 

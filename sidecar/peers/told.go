@@ -40,6 +40,7 @@ type known struct {
 	until time.Duration   // the end of the lease, by the client's clock
 	said  bool            // that the lease has ended
 
+	newest  uint64 // the highest revision
 	number  uint64 // of the stream that is open
 	applied Told   // the last one
 }
@@ -91,6 +92,13 @@ func (c *Client) begin() uint64 {
 	return c.number
 }
 
+// revision is the last that was told: no replica may tell what is older.
+func (c *Client) revision() uint64 {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.newest
+}
+
 // toAcknowledge is the version that is applied of a stream, if any is.
 func (c *Client) toAcknowledge(stream uint64) (version uint64, any bool) {
 	c.mutex.Lock()
@@ -121,6 +129,7 @@ func (c *Client) take(state *protocol.State, message *protocol.ToSidecar, stream
 	}
 	c.until, c.said = now+state.Lease, false
 	c.timer.Reset(state.Lease)
+	c.newest = max(c.newest, state.Revision)
 	if changed {
 		c.state, c.from, c.live = state, stream, nil
 		signal(c.changed)
