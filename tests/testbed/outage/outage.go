@@ -50,11 +50,7 @@ type run struct {
 // not be done or that what must go on did not; what became of the pods is in the report. The repository must hold
 // Bulkhead's built images.
 func Run(ctx context.Context, repository string, log *progress.Log) (report Report, err error) {
-	c, err := cluster.Start(ctx, cluster.Options{
-		Repository: repository, Log: log,
-		Ranges: map[string][]string{alice: {"172.16.1.0/24", "fd00:172:16:1::/64"}},
-		Routed: true,
-	})
+	c, err := cluster.Start(ctx, cluster.Options{Repository: repository, Log: log})
 	if err != nil {
 		return Report{}, err
 	}
@@ -95,9 +91,7 @@ func (r *run) install(ctx context.Context) error {
 }
 
 func (r *run) installBulkhead(ctx context.Context) error {
-	network := r.Network()
-	tenantCIDRs := []string{"172.16.0.0/16", "fd00:172:16::/48"}[:len(network.Node)]
-	return install.Bulkhead(ctx, r.Cluster, tenantCIDRs, install.Tenant{Name: alice, Namespaces: []string{alice}, CIDRs: network.Ranges[alice]})
+	return install.Bulkhead(ctx, r.Cluster, nil, install.Tenant{Name: alice, Namespaces: []string{alice}})
 }
 
 // checkTypes: the controller manager has held the policies' expressions against the types of what they judge, and found
