@@ -91,24 +91,26 @@ func cutObjects(body []byte) (rest, object, oldObject []byte, err error) {
 		return nil, nil, nil, err
 	}
 	request := review.Member("request")
-	if request == nil {
+	if request == nil || request.Next() != '{' {
 		return body, nil, nil, nil
 	}
 	copied := 0
-	cut := func(member *rawjson.Reader) []byte {
-		if member == nil || member.Next() != '{' {
-			return nil
+	for first := true; request.More(first); first = false {
+		name := string(request.Name())
+		isObject := request.Next() == '{'
+		start := request.Pos()
+		request.Skip()
+		if !isObject || name != "object" && name != "oldObject" {
+			continue
 		}
-		start, value := member.Pos(), member.Raw()
+		value := slices.Clip(body[start:request.Pos()])
 		rest = append(append(rest, body[copied:start]...), "{}"...)
-		copied = start + len(value)
-		return slices.Clip(value)
-	}
-	first, second := request.Member("object"), request.Member("oldObject")
-	if first != nil && second != nil && second.Pos() < first.Pos() {
-		oldObject, object = cut(second), cut(first)
-	} else {
-		object, oldObject = cut(first), cut(second)
+		copied = request.Pos()
+		if name == "object" {
+			object = value
+		} else {
+			oldObject = value
+		}
 	}
 	return append(rest, body[copied:]...), object, oldObject, nil
 }
