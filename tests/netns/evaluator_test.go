@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	podfacts "github.com/bulkhead-dev/bulkhead/sidecar/pod"
+	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
 	"github.com/bulkhead-dev/bulkhead/tests/specification"
@@ -35,7 +35,11 @@ func TestEvaluatorIsTheKernel(t *testing.T) {
 		for _, direction := range []specification.Direction{specification.In, specification.Out, specification.Forward} {
 			t.Run(fmt.Sprintf("%s %s", family, direction), func(t *testing.T) {
 				t.Parallel()
-				proveEvaluator(t, family, direction)
+				proveEvaluator(t, family, direction, false)
+			})
+			t.Run(fmt.Sprintf("%s %s by identity", family, direction), func(t *testing.T) {
+				t.Parallel()
+				proveEvaluator(t, family, direction, true)
 			})
 		}
 	}
@@ -48,27 +52,31 @@ const (
 	enough  = 500
 )
 
-func proveEvaluator(t *testing.T, family rules.Family, direction specification.Direction) {
+func proveEvaluator(t *testing.T, family rules.Family, direction specification.Direction, identity bool) {
 	l := newLab(t)
 	p := l.alice1
 	wire(t, p.namespace, "net1", newNamespace(t, "beyond"), "eth0")
 	p.sh(t, "ip addr add 192.168.5.9/24 dev net1; ip -6 addr add 2001:db8:5::9/64 dev net1 nodad")
-	p.protect(t, alice())
-	var facts rules.Pod
-	p.must(t, func() (err error) {
-		facts, err = podfacts.Read()
-		return err
-	})
-	facts.Log = true
-	plan, err := rules.Build(alice(), facts, nil)
-	if err != nil {
+	of := specification.Case{Config: alice()}
+	if identity {
+		of.Config, of.Live = l.identity(), l.told(l.alice2)
+		of.Live.Open, of.Live.Lapsed = l.public(), direction == specification.Forward
+	}
+	var plan rules.Plan
+	if err := p.ensurePlan(t, apply.NFTables, &failing{}, func(facts rules.Pod) (rules.Plan, error) {
+		facts.Log = true
+		of.Pod = facts
+		var err error
+		plan, err = rules.Build(of.Config, facts, of.Live)
+		return plan, err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	tables, err := specification.Parse(plan.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	packets := sampleOf(tables[family], facts, family, direction)
+	packets := sampleOf(tables[family], of, family, direction)
 	notes(t, p, family, direction)
 	routes(t, p, family, direction)
 	send := p.injector(t, l, family, direction)
@@ -97,17 +105,23 @@ func proveEvaluator(t *testing.T, family rules.Family, direction specification.D
 	}
 }
 
-// sampleOf takes as many accepted as dropped packets from the classes of alice's
-// rules, by chance.
-func sampleOf(table *specification.Ruleset, facts rules.Pod, family rules.Family, direction specification.Direction) []specification.Packet {
+// sampleOf takes as many accepted as dropped packets from the classes of a case, by
+// chance.
+func sampleOf(table *specification.Ruleset, of specification.Case, family rules.Family, direction specification.Direction) []specification.Packet {
 	chosen := map[bool][]specification.Packet{}
 	seen := map[bool]int{}
-	for packet := range specification.Classes(specification.Case{Config: alice(), Pod: facts}, family, table) {
+	for packet := range specification.Classes(of, family, table) {
 		if packet.Direction != direction || packet.From == "lo" || packet.To == "lo" || packet.From == "net1" || packet.To == "net1" && direction == specification.Out {
 			continue
 		}
 		if packet.Fragment && direction == specification.In {
 			continue // put together before the rules see them
+		}
+		if packet.Fragment && family == rules.IPv6 && packet.Protocol == specification.TCP {
+			// Measured on Linux 6.18: rules that ask for TCP's flags, but no port, match
+			// later fragments of IPv6, where there are none. Without a first fragment,
+			// which is judged as specified, nobody can put them together.
+			continue
 		}
 		if direction == specification.Out && (packet.Source == netip.IPv4Unspecified() || packet.Destination == netip.IPv4Unspecified()) {
 			continue // the kernel fills in an address of the pod's, or takes it for the pod itself
@@ -272,7 +286,7 @@ func wireFormat(p specification.Packet, number int) []byte {
 	default:
 		body = make([]byte, 16)
 	}
-	if p.Protocol == specification.TCP || p.Protocol == specification.UDP {
+	if slices.Contains([]int{specification.TCP, specification.UDP, specification.SCTP}, p.Protocol) {
 		binary.BigEndian.PutUint16(body, p.SourcePort)
 		binary.BigEndian.PutUint16(body[2:], p.DestinationPort)
 	}

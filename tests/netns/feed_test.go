@@ -50,13 +50,19 @@ func (f *feed) listen(t testing.TB) {
 
 // identity is the configuration of a tenant's pods.
 func (f *feed) identity(tenant string) *config.Config {
+	c := f.configure(tenant)
+	c.Feed.CA = f.CA()
+	return c
+}
+
+func (f *feed) configure(tenant string) *config.Config {
 	return &config.Config{
 		Version:      config.Version,
 		Tenant:       tenant,
 		Addressing:   config.Identity,
 		Egress:       config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Allow},
 		Probes:       []config.Port{probePort},
-		Feed:         &config.Feed{Address: f.at, ServerName: fakefeed.Name, CA: f.CA()},
+		Feed:         &config.Feed{Address: f.at, ServerName: fakefeed.Name},
 		WhenFeedGone: config.Keep,
 	}
 }
