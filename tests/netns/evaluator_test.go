@@ -117,10 +117,10 @@ func sampleOf(table *specification.Ruleset, of specification.Case, family rules.
 		if packet.Fragment && direction == specification.In {
 			continue // put together before the rules see them
 		}
-		if packet.Fragment && family == rules.IPv6 && packet.Protocol == specification.TCP {
-			// Measured on Linux 6.18: rules that ask for TCP's flags, but no port, match
-			// later fragments of IPv6, where there are none. Without a first fragment,
-			// which is judged as specified, nobody can put them together.
+		if packet.Fragment && packet.Protocol == specification.TCP {
+			// Measured on Linux 6.18: nftables asks for TCP's flags in later fragments
+			// too, and takes what stands in their place. First fragments are judged as
+			// specified, and without one nobody can put the others together.
 			continue
 		}
 		if direction == specification.Out && (packet.Source == netip.IPv4Unspecified() || packet.Destination == netip.IPv4Unspecified()) {
