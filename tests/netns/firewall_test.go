@@ -86,10 +86,11 @@ func (s *sidecar) read(stderr io.Reader) {
 	close(s.done)
 }
 
-// says waits for a line that has all the words.
+// says waits for a line that has all the words. On a machine that does much else the
+// sidecar looks at its sets more rarely (run.Firewall.Interval), so it is patient.
 func (s *sidecar) says(t testing.TB, words ...string) string {
 	t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	var seen bytes.Buffer
 	for {
 		select {

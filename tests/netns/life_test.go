@@ -311,7 +311,7 @@ func TestFailureSaysWhyAndCloses(t *testing.T) {
 
 // eventually waits for a condition.
 func eventually(condition func() bool) bool {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if condition() {
 			return true
 		}
