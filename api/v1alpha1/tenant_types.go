@@ -11,6 +11,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`,description="Namespaces of the tenant that exist"
 // +kubebuilder:printcolumn:name="Pods",type=integer,JSONPath=`.status.pods`,description="Pods in these namespaces that are not finished"
 // +kubebuilder:printcolumn:name="Protected",type=integer,JSONPath=`.status.protectedPods`,description="Pods whose firewall is in place"
+// +kubebuilder:printcolumn:name="Connected",type=integer,JSONPath=`.status.connectedPods`,description="Pods whose firewall hears of its peers, with addressing identity"
 // +kubebuilder:printcolumn:name="Addressing",type=string,JSONPath=`.spec.addressing.mode`
 // +kubebuilder:printcolumn:name="Enforcement",type=string,JSONPath=`.spec.enforcement`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
@@ -255,6 +256,11 @@ type TenantStatus struct {
 	//
 	// +optional
 	ProtectedPods int32 `json:"protectedPods"`
+	// connectedPods counts the pods whose firewall hears of its peers from the
+	// webhook. With addressing identity only; left out while it is not known.
+	//
+	// +optional
+	ConnectedPods *int32 `json:"connectedPods,omitempty"`
 	// conditions: Ready, with the reason Admitting, or false with a reason when
 	// the tenant's pods cannot be admitted (Conflict, InvalidAddressing,
 	// InvalidSpec, UnknownClusterRanges, NoFeed).

@@ -28,7 +28,7 @@ const (
 )
 
 // startElection keeps the Tenants' status whenever this process is the leader.
-func (o *options) startElection(ctx context.Context, config *rest.Config, cluster *tenants.Cluster, events tenants.EventRecorder, identity tenants.Identity) error {
+func (o *options) startElection(ctx context.Context, config *rest.Config, cluster *tenants.Cluster, events tenants.EventRecorder, feed tenants.Feed) error {
 	kube, err := kubernetes.NewForConfig(protobuf(config))
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
@@ -45,7 +45,7 @@ func (o *options) startElection(ctx context.Context, config *rest.Config, cluste
 	if err != nil {
 		return fmt.Errorf("prepare lease %s/%s: %w", o.leaseNamespace, leaseName, err)
 	}
-	controller := tenants.NewStatusController(cluster, kube, events, identity)
+	controller := tenants.NewStatusController(cluster, kube, events, feed)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name:            leaseName,
 		Lock:            lock,

@@ -74,15 +74,16 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 		return nil, failure("make a client: %w", err)
 	}
 	var identity *identity
-	served := tenants.Identity(tenants.NoFeed)
+	var told tenants.Feed
 	if o.feedService != "" {
 		if identity, err = o.newIdentity(); err != nil {
 			return nil, err
 		}
-		served = identity.served
+		told.Identity = identity.served
+		told.Connected = o.connected(config, kube)
 	}
 	if o.leaderElect {
-		if err := o.startElection(ctx, config, cluster, recorder, served); err != nil {
+		if err := o.startElection(ctx, config, cluster, recorder, told); err != nil {
 			return nil, failure("%w", err)
 		}
 	}

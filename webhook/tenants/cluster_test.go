@@ -216,7 +216,7 @@ func TestStatus(t *testing.T) {
 	)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error)
-	go func() { stopped <- NewStatusController(cluster, kube, &fakeEvents{}, nil).Run(ctx) }()
+	go func() { stopped <- NewStatusController(cluster, kube, &fakeEvents{}, Feed{}).Run(ctx) }()
 	status := func(name string) v1alpha1.TenantStatus {
 		tenant, err := client.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {

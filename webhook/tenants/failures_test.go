@@ -58,7 +58,7 @@ func TestFailuresAreTold(t *testing.T) {
 	events := &fakeEvents{}
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := NewStatusController(cluster, kube, events, nil).Run(t.Context()); err != nil {
+		if err := NewStatusController(cluster, kube, events, Feed{}).Run(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -50,8 +51,9 @@ func TestStatusOfIdentity(t *testing.T) {
 		}
 		return UnknownRanges(errors.New("set cluster.podCIDRs"))
 	}
+	connected := func(context.Context) (map[string]int, error) { return map[string]int{"alice": 3}, nil }
 	go func() {
-		if err := NewStatusController(cluster, fake.NewClientset(), &fakeEvents{}, identity).Run(t.Context()); err != nil {
+		if err := NewStatusController(cluster, fake.NewClientset(), &fakeEvents{}, Feed{identity, connected}).Run(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -69,4 +71,8 @@ func TestStatusOfIdentity(t *testing.T) {
 	eventually(t, "unknown ranges", reason(ReasonUnknownClusterRanges))
 	known.Store(true)
 	eventually(t, "known ranges", reason(reasonReady))
+	eventually(t, "connected sidecars", func() bool {
+		tenant, err := client.Get(t.Context(), "alice", metav1.GetOptions{})
+		return err == nil && tenant.Status.ConnectedPods != nil && *tenant.Status.ConnectedPods == 3
+	})
 }

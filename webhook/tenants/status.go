@@ -3,6 +3,7 @@ package tenants
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -32,15 +33,15 @@ const reasonReady = "Admitting"
 // StatusController keeps the status of all Tenants. One at a time runs in a
 // cluster; what it follows of namespaces and pods it holds only while it runs.
 type StatusController struct {
-	cluster  *Cluster
-	kube     kubernetes.Interface
-	events   EventRecorder
-	identity Identity
+	cluster *Cluster
+	kube    kubernetes.Interface
+	events  EventRecorder
+	feed    Feed
 }
 
 // NewStatusController takes the cluster's Tenants from a running Cluster.
-func NewStatusController(cluster *Cluster, kube kubernetes.Interface, events EventRecorder, identity Identity) *StatusController {
-	return &StatusController{cluster, kube, events, identity}
+func NewStatusController(cluster *Cluster, kube kubernetes.Interface, events EventRecorder, feed Feed) *StatusController {
+	return &StatusController{cluster, kube, events, feed}
 }
 
 // Run writes statuses until the context ends, which is no error.
@@ -49,7 +50,7 @@ func (s *StatusController) Run(ctx context.Context) error {
 	run := &statusRun{
 		cluster:    s.cluster,
 		events:     s.events,
-		identity:   s.identity,
+		feed:       s.feed,
 		began:      time.Now(),
 		namespaces: factory.Core().V1().Namespaces().Informer(),
 		pods:       factory.Core().V1().Pods().Informer(),
@@ -70,7 +71,12 @@ func (s *StatusController) Run(ctx context.Context) error {
 		return nil
 	}
 	go wait.UntilWithContext(ctx, run.work, time.Second)
-	go wait.UntilWithContext(ctx, run.followIdentity, settle)
+	if s.feed.Identity != nil {
+		go wait.UntilWithContext(ctx, run.followIdentity, settle)
+	}
+	if s.feed.Connected != nil {
+		go wait.UntilWithContext(ctx, run.followConnected, connectedEach)
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -119,8 +125,9 @@ func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
 type statusRun struct {
 	cluster          *Cluster
 	events           EventRecorder
-	identity         Identity
+	feed             Feed
 	unserved         string // what identity said last
+	connected        atomic.Pointer[map[string]int]
 	began            time.Time
 	namespaces, pods cache.SharedIndexInformer
 	queue            workqueue.TypedRateLimitingInterface[string]
@@ -177,22 +184,6 @@ func (r *statusRun) enqueueAll() {
 	}
 }
 
-// followIdentity looks whether tenants with addressing identity can be served as
-// before.
-func (r *statusRun) followIdentity(context.Context) {
-	var unserved string
-	if r.identity == nil {
-		return // as it was when the tenants were enqueued first
-	}
-	if problem := r.identity(); problem != nil {
-		unserved = problem.Err.Error()
-	}
-	if unserved != r.unserved {
-		r.unserved = unserved
-		r.enqueueAll()
-	}
-}
-
 func (r *statusRun) enqueueClaimers(object any, namespace func(metav1.Object) string) {
 	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = tombstone.Obj
@@ -241,7 +232,7 @@ func (r *statusRun) write(ctx context.Context, name string) error {
 	if err := r.count(t, &updated.Status); err != nil {
 		return err
 	}
-	meta.SetStatusCondition(&updated.Status.Conditions, ready(t, t.Unready(r.identity)))
+	meta.SetStatusCondition(&updated.Status.Conditions, ready(t, t.Unready(r.feed.Identity)))
 	if equality.Semantic.DeepEqual(before, &updated.Status) {
 		return nil
 	}
@@ -254,6 +245,7 @@ func (r *statusRun) write(ctx context.Context, name string) error {
 
 func (r *statusRun) count(t *Tenant, status *v1alpha1.TenantStatus) error {
 	status.Namespaces, status.Pods, status.ProtectedPods = 0, 0, 0
+	status.ConnectedPods = r.connectedPods(t)
 	for _, namespace := range t.Spec.Namespaces {
 		if _, exists, err := r.namespaces.GetStore().GetByKey(namespace); err != nil {
 			return err
