@@ -86,7 +86,7 @@ func All(ctx context.Context, repository string, only []string, log *progress.Lo
 func AllCIDR(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error) {
 	options := cluster.Options{Repository: repository, Ranges: Ranges(), Routed: true, Second: SecondRanges(), Log: log}
 	forced := faults.IDs()
-	first := selection{checks: union(betweenPods(), throughServices()), suffix: "-cidr", qualifier: ", addressing cidr"}
+	first := selection{checks: union(betweenPods(), without(throughServices(), "S2-public")), suffix: "-cidr", qualifier: ", addressing cidr"}
 	second := selection{checks: betweenPods(), iface: cluster.SecondInterface, suffix: "-macvlan", qualifier: ", over macvlan"}
 	if len(only) > 0 {
 		forced, first.checks, second.checks = intersect(forced, only), intersect(first.checks, only), intersect(second.checks, only)
@@ -129,6 +129,10 @@ func betweenPods() []string {
 
 func union(ids, others []string) []string {
 	return slices.Concat(ids, slices.DeleteFunc(slices.Clone(others), func(id string) bool { return slices.Contains(ids, id) }))
+}
+
+func without(ids []string, one string) []string {
+	return slices.DeleteFunc(ids, func(id string) bool { return id == one })
 }
 
 func intersect(ids, others []string) []string {

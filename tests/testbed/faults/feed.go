@@ -153,6 +153,7 @@ func (s *stage) resolves(ctx context.Context, from *corev1.Pod) error {
 
 // scale sets the webhook's replicas, and waits until so many are Ready and no other is there.
 func (s *stage) scale(ctx context.Context, count int) error {
+	s.alone = true
 	if _, err := s.Kubectl(ctx, "scale", "--namespace", install.Namespace, "deployment/"+webhook, "--replicas="+strconv.Itoa(count)); err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (s *stage) scale(ctx context.Context, count int) error {
 		return err
 	}
 	// kube-proxy hears of them a moment later.
-	return s.Wait(ctx, "the webhook to be asked", time.Minute, func(ctx context.Context) error {
+	err = s.Wait(ctx, "the webhook to be asked", time.Minute, func(ctx context.Context) error {
 		pod, err := receiver(alice)
 		if err != nil {
 			return err
@@ -189,6 +190,8 @@ func (s *stage) scale(ctx context.Context, count int) error {
 		}
 		return err
 	})
+	s.alone = err != nil
+	return err
 }
 
 // upgrade: all replicas are replaced by ones with another configuration, while alice's pods, old and new, go on.
