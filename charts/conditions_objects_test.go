@@ -40,6 +40,7 @@ func TestWhatTheWebhookIsAskedAbout(t *testing.T) {
 		"the same Endpoints":        {"services", "endpoints", "", "{metadata: {finalizers: [a/b]}, subsets: []}", "subsets: []", false},
 		"a slice":                   {"services", "endpointslices", "mallory", "endpoints: [{addresses: [10.0.0.1]}]", "endpoints: []", true},
 		"a slice, derived":          {"services", "endpointslices", endpointSlices, "endpoints: [{addresses: [10.0.0.1]}]", "endpoints: []", false},
+		"a slice's ports":           {"services", "endpointslices", "mallory", "{endpoints: [], ports: [{port: 4789, protocol: UDP}]}", "{endpoints: [], ports: [{port: 80}]}", true},
 		"a slice, mirrored":         {"services", "endpointslices", mirroring, "endpoints: [{addresses: [10.0.0.1]}]", "endpoints: []", true},
 		"a Service by a controller": {"services", "services", endpointSlices, "spec: {type: ExternalName}", "", true},
 		"a claimed hostPath":        {"volumes", "persistentvolumes", "", "spec: {hostPath: {path: /}, claimRef: {namespace: a}}", "", true},
