@@ -76,7 +76,19 @@ func (r *run) prepare(ctx context.Context) (*stage, error) {
 	s.web, err = r.createService(ctx, r.service(s.a.namespace, "web", func(service *corev1.Service) {
 		service.Spec.Selector = map[string]string{endpointLabel: "web", runLabel: r.id}
 	}))
+	if err == nil && s.identity {
+		s.settle(ctx)
+	}
 	return s, err
+}
+
+// settle waits until the standing pods have heard of each other, for a while: if they have not then, the checks say so.
+func (s *stage) settle(ctx context.Context) {
+	for _, way := range []struct{ from, to *pod }{{s.a.client, s.a.server}, {s.a.client, s.a.second}, {s.b.client, s.b.server}} {
+		if err := s.mustReach(ctx, way.from, way.to.targets(probe.ServicePort)); err != nil {
+			s.progress("  %v", err)
+		}
+	}
 }
 
 // identity tells whether the tenants have no ranges.

@@ -29,8 +29,9 @@ const (
 	servicePort, readyPort = 80, 81
 
 	liveTimeout = 30 * time.Second
-	// controlTimeout is how long what must get through may take to: kube-proxy hears of a new Service a moment later.
-	controlTimeout = 15 * time.Second
+	// controlTimeout is how long what must get through may take to: kube-proxy hears of a new Service a moment later, and
+	// a firewall of its peers up to a lease later, where addresses have just changed hands or the webhook has just begun.
+	controlTimeout = 45 * time.Second
 )
 
 // probe runs a command of the probe in a container.

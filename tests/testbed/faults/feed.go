@@ -147,7 +147,7 @@ func (s *stage) waitForLapse(ctx context.Context, p *pair, gone time.Time) (time
 
 // resolves asks the cluster's DNS by its Service.
 func (s *stage) resolves(ctx context.Context, from *corev1.Pod) error {
-	_, err := s.NetnsExec(ctx, from, app, "busybox", "nslookup", "kubernetes.default.svc.cluster.local", dnsAddress)
+	_, err := s.NetnsExec(ctx, from, app, "/bin/busybox", "nslookup", "kubernetes.default.svc.cluster.local", dnsAddress)
 	return err
 }
 

@@ -109,7 +109,7 @@ func (c counts) total() int {
 }
 
 func (s *stage) counts(ctx context.Context, pod *corev1.Pod) (counts, error) {
-	ask := []string{"busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:7001/"}
+	ask := []string{"/bin/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:7001/"}
 	var said string
 	var err error
 	if s.alone {
