@@ -78,3 +78,44 @@ func TestUpdatesThatWaitForNoWebhook(t *testing.T) {
 		})
 	}
 }
+
+// TestStatusThatWaitsForNoWebhook: the cluster's own controllers give load balancers
+// their addresses while no webhook runs; anybody else is asked about, and about nothing
+// but addresses.
+func TestStatusThatWaitsForNoWebhook(t *testing.T) {
+	matcher := conditions(t, "services.validate.bulkhead.dev")
+	service := func(ip string) *corev1.Service {
+		s := &corev1.Service{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"}}
+		if ip != "" {
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: ip}}
+		}
+		return s
+	}
+	for name, test := range map[string]struct {
+		subresource, user string
+		object, old       *corev1.Service
+		asked             bool
+	}{
+		"an address":            {"status", "mallory", service("10.0.0.1"), service(""), true},
+		"another address":       {"status", "mallory", service("10.0.0.1"), service("10.0.0.2"), true},
+		"none any more":         {"status", "mallory", service(""), service("10.0.0.2"), true},
+		"the same":              {"status", "mallory", service("10.0.0.1"), service("10.0.0.1"), false},
+		"service controller":    {"status", "system:serviceaccount:kube-system:service-controller", service("10.0.0.1"), service(""), false},
+		"cloud controller":      {"status", "system:cloud-controller-manager", service("10.0.0.1"), service(""), false},
+		"one of another name":   {"status", "system:serviceaccount:kube-system-2:service-controller", service("10.0.0.1"), service(""), true},
+		"cluster's, the object": {"", "system:serviceaccount:kube-system:service-controller", service("10.0.0.1"), service(""), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attributes := admission.NewAttributesRecord(test.object, test.old, test.object.GroupVersionKind(), "alice", "s",
+				corev1.SchemeGroupVersion.WithResource("services"), test.subresource, admission.Update, nil, false, &user.DefaultInfo{Name: test.user})
+			versioned, err := admission.NewVersionedAttributes(attributes, test.object.GroupVersionKind(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := matcher.Match(t.Context(), versioned, nil, authorizerfactory.NewAlwaysAllowAuthorizer())
+			if result.Error != nil || result.Matches != test.asked {
+				t.Errorf("asked: %t, %v", result.Matches, result.Error)
+			}
+		})
+	}
+}

@@ -106,7 +106,7 @@ func TestWebhooks(t *testing.T) {
 		}},
 		"services.validate.bulkhead.dev": {"/validate", admissionv1.Fail, exempt, []string{
 			"CREATE discovery.k8s.io/endpointslices Namespaced", "CREATE endpoints Namespaced", "CREATE services Namespaced",
-			"UPDATE discovery.k8s.io/endpointslices Namespaced", "UPDATE endpoints Namespaced", "UPDATE services Namespaced",
+			"UPDATE discovery.k8s.io/endpointslices Namespaced", "UPDATE endpoints Namespaced", "UPDATE services Namespaced", "UPDATE services/status Namespaced",
 		}},
 		"volumes.validate.bulkhead.dev": {"/validate", admissionv1.Fail, nil, []string{
 			"CREATE persistentvolumes Cluster", "UPDATE persistentvolumes Cluster",

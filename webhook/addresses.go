@@ -35,14 +35,14 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 	in.Cluster.PodCIDRs = union(in.Cluster.PodCIDRs, ranges.Pods)
 	in.Cluster.ServiceCIDRs = union(in.Cluster.ServiceCIDRs, ranges.Services)
 	in.Cluster.NodeCIDRs = union(in.Cluster.NodeCIDRs, ranges.Nodes)
-	if resource == "services" || tenant == nil {
+	if tenant == nil {
 		return nil
 	}
 	for _, object := range objects {
 		if object == nil {
 			continue
 		}
-		addresses, err := endpointAddresses(object.raw)
+		addresses, err := addressesOf(object.raw)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 			switch {
 			case a.addresses.Denied(tenant.Name, address):
 				others = append(others, single)
-			case tenant.Spec.Addressing.Mode == v1alpha1.AddressingIdentity && a.addresses.Holder(address) == tenant.Name:
+			case resource != serviceKind.resource && tenant.Spec.Addressing.Mode == v1alpha1.AddressingIdentity && a.addresses.Holder(address) == tenant.Name:
 				own = append(own, single)
 			}
 		}
@@ -62,9 +62,9 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 	return nil
 }
 
-// endpointAddresses are those of Endpoints or an EndpointSlice. Text that is no address
-// is the rules' to refuse.
-func endpointAddresses(raw json.RawMessage) ([]netip.Addr, error) {
+// addressesOf are those of Endpoints or an EndpointSlice, and those outside the cluster
+// by which a Service is reached. Text that is no address is the rules' to refuse.
+func addressesOf(raw json.RawMessage) ([]netip.Addr, error) {
 	type address struct {
 		IP string `json:"ip"`
 	}
@@ -76,11 +76,23 @@ func endpointAddresses(raw json.RawMessage) ([]netip.Addr, error) {
 		Endpoints []struct {
 			Addresses []string `json:"addresses"`
 		} `json:"endpoints"`
+		Spec struct {
+			ExternalIPs    []string `json:"externalIPs"`
+			LoadBalancerIP string   `json:"loadBalancerIP"`
+		} `json:"spec"`
+		Status struct {
+			LoadBalancer struct {
+				Ingress []address `json:"ingress"`
+			} `json:"loadBalancer"`
+		} `json:"status"`
 	}
 	if err := unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("read the addresses of endpoints: %w", err)
+		return nil, fmt.Errorf("read the addresses: %w", err)
 	}
-	var texts []string
+	texts := append(object.Spec.ExternalIPs, object.Spec.LoadBalancerIP)
+	for _, ingress := range object.Status.LoadBalancer.Ingress {
+		texts = append(texts, ingress.IP)
+	}
 	for _, endpoint := range object.Endpoints {
 		texts = append(texts, endpoint.Addresses...)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -20,6 +21,8 @@ type resourceKind struct {
 func (k resourceKind) groupVersionKind() metav1.GroupVersionKind {
 	return metav1.GroupVersionKind{Group: k.group, Version: k.version, Kind: k.kind}
 }
+
+var serviceKind = resourceKind{"", "v1", "Service", "services"}
 
 // kinds are the handlers of the kinds that are judged when they are created and
 // updated, beside pods.
@@ -43,7 +46,7 @@ func newKinds() map[resourceKind]handler {
 		handlers[workload.resourceKind] = validateTemplate(workload.groupVersionKind(), workload.path...)
 	}
 	for _, kind := range []resourceKind{
-		{"", "v1", "Service", "services"},
+		serviceKind,
 		{"", "v1", "Endpoints", "endpoints"},
 		{"discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"},
 	} {
@@ -104,7 +107,11 @@ func validateObject(kind metav1.GroupVersionKind, namespaceOf namespaceOf) handl
 			return d
 		}
 		if old != nil {
-			if same, err := sameToRules(object.raw, old.raw); err != nil {
+			same := sameToRules
+			if request.SubResource == serviceStatus.subresource {
+				same = sameStatus
+			}
+			if same, err := same(object.raw, old.raw); err != nil {
 				return failed(err)
 			} else if same {
 				return allow()
@@ -190,6 +197,18 @@ func sameToRules(a, b []byte) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// sameStatus is sameToRules for a status: the API server takes nothing else of such an
+// update.
+func sameStatus(a, b []byte) (bool, error) {
+	var one, other struct {
+		Status json.RawMessage `json:"status"`
+	}
+	if err := errors.Join(unmarshal(a, &one), unmarshal(b, &other)); err != nil {
+		return false, fmt.Errorf("decode object: %w", err)
+	}
+	return bytes.Equal(one.Status, other.Status), nil
 }
 
 // judged are an object's members that rules may judge.

@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
 // TestChartRoutesWhatIsAnswered holds the chart's webhook configurations, as its
@@ -144,6 +146,61 @@ func TestServicePath(t *testing.T) {
 				t.Errorf("allowed %t, rules %q: %s", d.allowed, d.rules, d.message)
 			}
 		})
+	}
+}
+
+// shared is a feed that knows of another tenant's load balancer.
+type shared struct{ another netip.Addr }
+
+func (shared) Ranges() protocol.Cluster { return protocol.Cluster{} }
+func (shared) Holder(netip.Addr) string { return "" }
+func (s shared) Denied(tenant string, address netip.Addr) bool {
+	return tenant != "strict" && address == s.another
+}
+
+// TestServiceStatus: whoever may write the status of a tenant's Services leads no
+// address there that is somebody's in the cluster, or another tenant's (threat S4).
+func TestServiceStatus(t *testing.T) {
+	const another, outside = "203.0.113.7", "203.0.113.9"
+	service := func(ip, rest string) string {
+		return "{apiVersion: v1, kind: Service, metadata: {name: s" + rest + "}, spec: {type: LoadBalancer}, status: {loadBalancer: {ingress: [{ip: " + ip + "}]}}}"
+	}
+	none := "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: LoadBalancer}, status: {}}"
+	for name, test := range map[string]struct {
+		namespace, user, object, old string
+		denied                       bool
+	}{
+		"outside":                         {"alice", "", service(outside, ""), none, false},
+		"a node":                          {"alice", "", service("192.168.0.9", ""), none, true},
+		"a Service's":                     {"alice", "", service("10.96.0.1", ""), none, true},
+		"another tenant's pod":            {"alice", "", service("172.16.2.9", ""), none, true},
+		"another tenant's load balancer":  {"alice", "", service(another, ""), none, true},
+		"the tenant's own load balancer":  {"strict", "", service(another, ""), none, false},
+		"a node in place of another":      {"alice", "", service("192.168.0.9", ""), service(outside, ""), true},
+		"a node as before, and a label":   {"alice", "", service("192.168.0.9", ", labels: {a: b}"), service("192.168.0.9", ""), false},
+		"none any more":                   {"alice", "", none, service("192.168.0.9", ""), false},
+		"nobody's namespace":              {"default", "", service("192.168.0.9", ""), none, false},
+		"a tenant that warns":             {"warned", "", service("192.168.0.9", ""), none, false},
+		"an exempt user, of a controller": {"alice", "system:serviceaccount:ops:builder", service("192.168.0.9", ""), none, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newTestAdmissionWithParts(t, Parts{Addresses: shared{netip.MustParseAddr(another)}})
+			request := objectRequest(t, "services", test.namespace, test.object, test.old)
+			request.SubResource = "status"
+			if test.user != "" {
+				request.UserInfo.Username = test.user
+			}
+			d := a.Validate(t.Context(), request)
+			if d.allowed == test.denied || test.denied && !slices.Equal(d.rules, []string{"svc-load-balancer"}) {
+				t.Errorf("allowed %t, rules %q: %s", d.allowed, d.rules, d.message)
+			}
+		})
+	}
+	// The same address as one of spec.
+	a := newTestAdmissionWithParts(t, Parts{Addresses: shared{netip.MustParseAddr(another)}})
+	d := a.Validate(t.Context(), objectRequest(t, "services", "alice", "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {externalIPs: ["+another+"]}}", ""))
+	if d.allowed || !slices.Contains(d.rules, "svc-external-ips") {
+		t.Errorf("allowed %t, rules %q: %s", d.allowed, d.rules, d.message)
 	}
 }
 

@@ -31,6 +31,8 @@ var (
 	podAttach    = route{"", "v1", "pods", "attach", admissionv1.Connect}
 	podBinding   = route{"", "v1", "pods", "binding", admissionv1.Create}
 	binding      = route{"", "v1", "bindings", "", admissionv1.Create} // the older way
+	// serviceStatus is how a load balancer's addresses are written (threat S4).
+	serviceStatus = route{"", "v1", "services", "status", admissionv1.Update}
 	tenantCreate = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Create}
 	tenantUpdate = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Update}
 	tenantDelete = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Delete}
@@ -69,6 +71,7 @@ func newValidators() map[route]handler {
 			handlers[route{kind.group, kind.version, kind.resource, "", operation}] = validate
 		}
 	}
+	handlers[serviceStatus] = kinds[serviceKind]
 	return handlers
 }
 

@@ -3,8 +3,11 @@
 # description: |
 #   Every node leads what is sent to a load balancer's address to the Service's pods, as
 #   with external IPs. The address must not be one inside the cluster: another tenant's,
-#   a node's, or a Service's. A controller that uses nodes' addresses for load balancers
-#   writes the status; its user can be exempt in the configuration.
+#   a node's, or a Service's; nor, where there is a feed, one outside by which another
+#   tenant's Service is reached. Who writes the status is asked about it too, but for the
+#   cluster's own controllers (the service accounts of kube-system, and the cloud
+#   controller manager). One in another namespace that gives nodes' addresses to load
+#   balancers can be exempt in the configuration, by its user.
 #
 #   Restricted fields:
 #   - spec.loadBalancerIP
