@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/build"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
@@ -113,8 +114,12 @@ func sharedNamespace(ctx context.Context, s *stage) (results.Outcome, string, er
 		}
 	}
 	node := net.JoinHostPort(s.Network().Node[0], strconv.Itoa(int(service.Spec.Ports[0].NodePort)))
-	if said, err := s.OutsideExec(ctx, build.Stream, "dial", node); err != nil {
-		return results.Blocked, fmt.Sprintf("from outside to %s: %v %s", node, err, said), nil
+	err = s.Wait(ctx, "the host outside to reach "+node, time.Minute, func(ctx context.Context) error {
+		_, err := s.OutsideExec(ctx, build.Stream, "dial", node)
+		return err
+	})
+	if err != nil {
+		return results.Blocked, err.Error(), nil
 	}
 	return results.Reached, fmt.Sprintf("from %s to alice's pod and its Service, back, and from outside to %s", ingress, node), nil
 }

@@ -65,7 +65,7 @@ func (s *stage) talks(ctx context.Context, talker *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	return s.Wait(ctx, "answers on the connection that is open", 10*time.Second, func(ctx context.Context) error {
+	return s.Wait(ctx, "answers on the connection that is open", time.Minute, func(ctx context.Context) error {
 		now, err := s.counts(ctx, talker)
 		if err == nil && now.total() == before.total() {
 			err = errors.New("none")
@@ -105,11 +105,7 @@ func feedGone(ctx context.Context, s *stage) (_ results.Outcome, _ string, err e
 				err = errors.Join(err, s.scale(context.WithoutCancel(ctx), replicas))
 			}
 		}()
-		gone := time.Now()
-		if err := s.dial(ctx, p.talker, target(p.server)); err != nil {
-			return fmt.Errorf("within the lease: %w", err)
-		}
-		if lapsed, err = s.waitForLapse(ctx, p, gone); err != nil {
+		if lapsed, err = s.waitForLapse(ctx, p); err != nil {
 			return err
 		}
 		if err := s.talks(ctx, p.talker); err != nil {
@@ -130,25 +126,36 @@ func feedGone(ctx context.Context, s *stage) (_ results.Outcome, _ string, err e
 		return "", "", err
 	}
 	event, err := s.waitForEvent(ctx, p.server, "FeedLapsed")
-	return outcome(arrived), fmt.Sprintf("%d of the outsider's packets arrived; nobody new was admitted %.0f s after the last replica had gone, the open connection stayed open, and new ones opened %.1f s after two replicas were Ready again; Event: %s",
+	return outcome(arrived), fmt.Sprintf("%d of the outsider's packets arrived; %.0f s after the last replica had gone nobody new was admitted, the open connection stayed open, and new ones opened %.1f s after two replicas were Ready again; Event: %s",
 		arrived, lapsed.Seconds(), back.Seconds(), event), err
 }
 
-// waitForLapse waits until no connection can be opened any more.
-func (s *stage) waitForLapse(ctx context.Context, p *pair, gone time.Time) (time.Duration, error) {
-	err := s.Wait(ctx, "the lease to be over", 4*lease, func(ctx context.Context) error {
+// waitForLapse waits until no connection can be opened any more, but no less than a lease: on a busy machine one may fail
+// for another reason.
+func (s *stage) waitForLapse(ctx context.Context, p *pair) (time.Duration, error) {
+	gone, refused := time.Now(), time.Duration(0)
+	err := s.Wait(ctx, "the lease to be over", 2*time.Minute, func(ctx context.Context) error {
 		if err := s.dial(ctx, p.talker, target(p.server)); err == nil {
+			refused = 0
 			return errors.New("new connections are still let in")
+		}
+		if refused == 0 {
+			refused = time.Since(gone)
+		}
+		if time.Since(gone) < lease+time.Second {
+			return errors.New("a lease has not passed yet")
 		}
 		return ctx.Err()
 	})
-	return time.Since(gone), err
+	return refused, err
 }
 
 // resolves asks the cluster's DNS by its Service.
 func (s *stage) resolves(ctx context.Context, from *corev1.Pod) error {
-	_, err := s.NetnsExec(ctx, from, app, "/bin/busybox", "nslookup", "kubernetes.default.svc.cluster.local", dnsAddress)
-	return err
+	return s.Wait(ctx, "an answer of the cluster's DNS", time.Minute, func(ctx context.Context) error {
+		_, err := s.NetnsExec(ctx, from, app, "/bin/busybox", "nslookup", "kubernetes.default.svc.cluster.local", dnsAddress)
+		return err
+	})
 }
 
 // scale sets the webhook's replicas, and waits until so many are Ready and no other is there.

@@ -117,8 +117,12 @@ func send(ctx context.Context, target string, seen *counts) error {
 	}
 }
 
-// patience is how long an answer may take.
-const patience = 2 * time.Second
+// patience is how long an answer may take, and endurance on the connection that is all there is: on a busy machine it
+// must not break by itself.
+const (
+	patience  = 2 * time.Second
+	endurance = time.Minute
+)
 
 // dial connects, says something and is answered.
 func dial(target string) error {
@@ -127,11 +131,11 @@ func dial(target string) error {
 		return err
 	}
 	defer connection.Close()
-	return exchange(connection)
+	return exchange(connection, patience)
 }
 
-func exchange(connection net.Conn) error {
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+func exchange(connection net.Conn, within time.Duration) error {
+	if err := connection.SetDeadline(time.Now().Add(within)); err != nil {
 		return err
 	}
 	if _, err := connection.Write([]byte("x")); err != nil {
@@ -150,7 +154,7 @@ func talk(ctx context.Context, target string, seen *counts) error {
 	}
 	for err == nil {
 		seen.tried()
-		if err = exchange(connection); err == nil {
+		if err = exchange(connection, endurance); err == nil {
 			seen.received(target)
 		}
 		time.Sleep(10 * time.Millisecond)
