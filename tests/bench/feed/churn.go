@@ -15,7 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// churn is what comes and goes in some tenants: pods beside those with sidecars.
+// churn is what comes and goes in some tenants: pods beside those with sidecars, which
+// have none themselves.
 type churn struct {
 	*world
 	tenants []*tenant
@@ -125,7 +126,7 @@ func (c *churn) run(ctx context.Context, rate float64, d time.Duration) error {
 }
 
 func (c *churn) create(ctx context.Context, t *tenant, n int) error {
-	pod, err := c.createPod(ctx, t.name, fmt.Sprintf("guest-%d", n), appName(0))
+	pod, err := c.createPod(ctx, t.name, fmt.Sprintf("guest-%d", n), appName(0), noSidecar)
 	if err != nil {
 		return err
 	}

@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	appLabel    = "app"
-	account     = "default"
-	mainWebPort = 8080
+	appLabel = "app"
+	account  = "default"
+	webPort  = 8080
+	// noSidecar is in the place of a sidecar.
+	noSidecar = "log-shipper"
 )
 
 // address is the nth one of the pods' range, of which none is given twice.
@@ -47,8 +49,9 @@ func newService(namespace, app string) *corev1.Service {
 }
 
 // newPod is about what the API server holds of a tenant's pod: an application, and the
-// firewall as it is injected. Its status is in the second one.
-func newPod(namespace, name, app string, ip netip.Addr) (created *corev1.Pod, status corev1.PodStatus) {
+// firewall as it is injected, by the name of its sidecar. Without a sidecar's name the
+// feed does not wait for what the pod has heard.
+func newPod(namespace, name, app, sidecar string, ip netip.Addr) (created *corev1.Pod, status corev1.PodStatus) {
 	few := corev1.ResourceRequirements{
 		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("16Mi")},
 		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
@@ -66,11 +69,11 @@ func newPod(namespace, name, app string, ip netip.Addr) (created *corev1.Pod, st
 			NodeName: "node-1", ServiceAccountName: account,
 			InitContainers: []corev1.Container{
 				{Name: "bulkhead-init", Image: "registry.example/bulkhead/firewall:1", Env: firewall, Resources: few},
-				{Name: "bulkhead-firewall", Image: "registry.example/bulkhead/firewall:1", Env: firewall, Resources: few, RestartPolicy: &always},
+				{Name: sidecar, Image: "registry.example/bulkhead/firewall:1", Env: firewall, Resources: few, RestartPolicy: &always},
 			},
 			Containers: []corev1.Container{{
 				Name: "web", Image: "registry.example/team/web:1.2.3", Resources: few,
-				Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: mainWebPort}},
+				Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: webPort}},
 				Env:   []corev1.EnvVar{{Name: "DATABASE", Value: "postgres.example:5432"}, {Name: "SETTINGS", Value: strings.Repeat("s", 300)}},
 				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
 					Path: "/ready", Port: intstr.FromString("http"),

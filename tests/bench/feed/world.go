@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
 const (
@@ -66,7 +67,7 @@ func (w *world) prepare(ctx context.Context, crds string) error {
 		}
 	}
 	for n := range 2 {
-		if _, err := w.createPod(ctx, metav1.NamespaceSystem, fmt.Sprintf("coredns-%d", n), "kube-dns"); err != nil {
+		if _, err := w.createPod(ctx, metav1.NamespaceSystem, fmt.Sprintf("coredns-%d", n), "kube-dns", noSidecar); err != nil {
 			return err
 		}
 	}
@@ -115,7 +116,7 @@ func (w *world) add(ctx context.Context, kind string, n, pods int) ([]*tenant, e
 		}
 		for p := range t.pods {
 			group.Go(func() (err error) {
-				t.pods[p], err = w.createPod(ctx, t.name, podName(p), appName(p%services))
+				t.pods[p], err = w.createPod(ctx, t.name, podName(p), appName(p%services), config.FirewallContainer)
 				return err
 			})
 		}
@@ -164,9 +165,9 @@ func (w *world) createService(ctx context.Context, namespace, name string) error
 }
 
 // createPod does the user's part, and the scheduler's, and then the kubelet's.
-func (w *world) createPod(ctx context.Context, namespace, name, app string) (podRef, error) {
+func (w *world) createPod(ctx context.Context, namespace, name, app, sidecar string) (podRef, error) {
 	ref := podRef{name: name, address: address(w.next.Add(1))}
-	pod, status := newPod(namespace, name, app, ref.address)
+	pod, status := newPod(namespace, name, app, sidecar, ref.address)
 	created, err := w.kube.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
 	if err != nil {
 		return podRef{}, fmt.Errorf("create pod %s/%s: %w", namespace, name, err)
