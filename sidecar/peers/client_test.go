@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -213,6 +215,37 @@ func TestStream(t *testing.T) {
 		s.acked(7) // what is applied, not what was told
 		b.Applied(told)
 		s.acked(8)
+	})
+}
+
+// TestFollowed holds what is changed in order against what is put in order anew, over
+// deltas by chance.
+func TestFollowed(t *testing.T) {
+	in(t, false, func(b *bench) {
+		random := rand.New(rand.NewPCG(1, 2))
+		some := func() []netip.Addr {
+			var all []netip.Addr
+			for range random.IntN(6) + 60*random.IntN(2)*random.IntN(2) {
+				all = append(all, netip.AddrFrom4([4]byte{10, 244, 0, byte(random.IntN(40))}))
+			}
+			return all
+		}
+		s := b.accept()
+		s.tell(snapshot(0))
+		for version := range uint64(500) {
+			delta := &protocol.Delta{Version: version + 1, Remove: some(), Add: some()}
+			if random.IntN(9) == 0 {
+				delta.AddDenied = addresses("203.0.113.7")
+			}
+			s.tell(protocol.ToSidecar{Delta: delta})
+			if random.IntN(3) == 0 {
+				continue // two at once
+			}
+			told := b.Told().Live.Peers
+			if want := slices.SortedFunc(maps.Keys(b.state.Peers), netip.Addr.Compare); !slices.Equal(told, want) {
+				t.Fatalf("version %d: told %v, want %v", version+1, told, want)
+			}
+		}
 	})
 }
 

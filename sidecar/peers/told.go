@@ -119,6 +119,7 @@ func (c *Client) take(state *protocol.State, message *protocol.ToSidecar, stream
 	if err != nil {
 		return err
 	}
+	live := followed(c.live, message.Delta)
 	if !changed && state != c.state {
 		return nil
 	}
@@ -131,12 +132,36 @@ func (c *Client) take(state *protocol.State, message *protocol.ToSidecar, stream
 	c.timer.Reset(state.Lease)
 	c.newest = max(c.newest, state.Revision)
 	if changed {
-		c.state, c.from, c.live = state, stream, nil
+		c.state, c.from, c.live = state, stream, live
 		signal(c.changed)
 	} else if message.Heartbeat != nil {
 		signal(c.acks)
 	}
 	return nil
+}
+
+// few is how many changes are made to what is in order, one by one; with more it is put
+// in order anew.
+const few = 64
+
+// followed is what was told with a delta of peers alone, or nil if it is to be made anew.
+func followed(live *rules.Live, d *protocol.Delta) *rules.Live {
+	if live == nil || d == nil || d.Cluster != nil || d.Entries() > few || d.Entries() > len(d.Remove)+len(d.Add) {
+		return nil
+	}
+	next := *live
+	next.Peers = append(make([]netip.Addr, 0, len(live.Peers)+len(d.Add)), live.Peers...)
+	for _, addr := range d.Remove {
+		if at, ok := slices.BinarySearchFunc(next.Peers, addr, netip.Addr.Compare); ok {
+			next.Peers = slices.Delete(next.Peers, at, at+1)
+		}
+	}
+	for _, addr := range d.Add {
+		if at, ok := slices.BinarySearchFunc(next.Peers, addr, netip.Addr.Compare); !ok {
+			next.Peers = slices.Insert(next.Peers, at, addr)
+		}
+	}
+	return &next
 }
 
 // expire is called at the end of the lease, by a clock that may be slow.

@@ -41,6 +41,20 @@ func (f Family) addresses(all []netip.Addr) []netip.Addr {
 	return slices.Compact(own)
 }
 
+// ascending are the family's own of addresses in ascending order; IPv4 comes first.
+func (f Family) ascending(all []netip.Addr) []netip.Addr {
+	first, _ := slices.BinarySearchFunc(all, IPv6, func(addr netip.Addr, _ Family) int {
+		if addr.Is6() {
+			return 1
+		}
+		return -1
+	})
+	if f == IPv6 {
+		return all[first:]
+	}
+	return all[:first]
+}
+
 // prefixes keeps the family's own.
 func (f Family) prefixes(all []netip.Prefix) []netip.Prefix {
 	var own []netip.Prefix

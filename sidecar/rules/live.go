@@ -57,18 +57,21 @@ func (b builder) liveSets() (peers Set, others []Set) {
 // (S2, P13).
 func (b builder) admitted() (peers, kept []netip.Prefix) {
 	c := b.live.Cluster
-	among := disjoint(slices.Concat(b.family.prefixes(c.Pods), b.family.prefixes(c.Services)))
+	pods := disjoint(b.family.prefixes(c.Pods))
+	among := disjoint(slices.Concat(pods, b.family.prefixes(c.Services)))
 	special := disjoint(slices.Concat(singles(b.gateways), b.family.prefixes(c.Nodes), b.family.metadata(), []netip.Prefix{linkLocal(), b.family.loopback()}, b.family.groups()))
-	all := chosen(chosen(singles(b.family.addresses(b.live.Peers)), among, true), special, false)
-	switch {
-	case !b.live.Lapsed:
-		return all, nil
-	case b.config.WhenFeedGone == config.Keep:
-		// Behind the address of a Service the pod that receives still judges.
-		pods := disjoint(b.family.prefixes(c.Pods))
-		return chosen(all, pods, false), chosen(all, pods, true)
+	all := b.family.ascending(b.live.Peers)
+	peers = make([]netip.Prefix, 0, len(all))
+	for _, addr := range all {
+		switch {
+		case !among.next(addr) || special.next(addr) || b.live.Lapsed && b.config.WhenFeedGone == config.Close:
+		case b.live.Lapsed && pods.next(addr): // behind the address of a Service the pod that receives still judges
+			kept = append(kept, single(addr))
+		default:
+			peers = append(peers, single(addr))
+		}
 	}
-	return nil, nil
+	return peers, kept
 }
 
 // outside is everything, in two halves since no set takes it whole, but the cluster

@@ -63,19 +63,13 @@ func disjoint(prefixes []netip.Prefix) ranges {
 	return all
 }
 
-// chosen are those of the prefixes, in ascending order, whose address lies in ranges
-// that are disjoint, or in none of them. It looks at each once.
-func chosen(prefixes []netip.Prefix, from ranges, inside bool) []netip.Prefix {
-	var all []netip.Prefix
-	for _, prefix := range prefixes {
-		for len(from) > 0 && from[0].Addr().Less(prefix.Addr()) && !from[0].Contains(prefix.Addr()) {
-			from = from[1:]
-		}
-		if (len(from) > 0 && from[0].Contains(prefix.Addr())) == inside {
-			all = append(all, prefix)
-		}
+// next says whether an address lies in ranges that are disjoint. It forgets those before
+// it: who asks for many asks in ascending order.
+func (r *ranges) next(addr netip.Addr) bool {
+	for len(*r) > 0 && (*r)[0].Addr().Less(addr) && !(*r)[0].Contains(addr) {
+		*r = (*r)[1:]
 	}
-	return all
+	return len(*r) > 0 && (*r)[0].Contains(addr)
 }
 
 // Ascending is netip.Prefix.Compare for prefixes in canonical form, in a fifth of its

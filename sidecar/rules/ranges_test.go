@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -49,5 +50,25 @@ func BenchmarkBuild(b *testing.B) {
 		if _, err := Build(c, pod, nil); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkBuildLive is what each word of the feed costs, by the number of peers.
+func BenchmarkBuildLive(b *testing.B) {
+	for _, count := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			c, live := alice(), told()
+			identity(c)
+			live.Peers = nil
+			for i := range count {
+				live.Peers = append(live.Peers, netip.AddrFrom4([4]byte{172, 16 + byte(i>>16), byte(i >> 8), byte(i)}))
+			}
+			live.Cluster.Pods = append(live.Cluster.Pods, prefixes("172.17.0.0/16")...)
+			for b.Loop() {
+				if _, err := Build(c, dualStack(), live); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
