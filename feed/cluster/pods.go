@@ -17,6 +17,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
+// maxKept is how many labels, named ports, terms of a selector and ports of a Service are
+// kept: an object may have tens of thousands, which a tenant could have everybody wait
+// for, and pay the memory of (A6). What has more labels or terms neither is selected nor
+// selects, and further ports are not opened: more closes.
+const maxKept = 128
+
 func followPods(kube kubernetes.Interface, store *peers.Store) follower {
 	client := kube.CoreV1().Pods(metav1.NamespaceAll)
 	return &kind[*corev1.Pod, peers.Pod]{
@@ -53,7 +59,7 @@ func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
 	}
 	p := peers.Pod{
 		Namespace: shared(pod.Namespace), Name: pod.Name, UID: string(pod.UID), Created: pod.CreationTimestamp.Time,
-		Labels: peers.NewLabels(pod.Labels), Ports: namedPorts(pod), Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
+		Labels: labels(pod.Labels), Ports: namedPorts(pod), Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
 		Listens: slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == config.FirewallContainer }),
 	}
 	if pod.DeletionTimestamp != nil {
@@ -67,6 +73,13 @@ func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
 
 // shared is the one copy of a text that many objects have.
 func shared(text string) string { return unique.Make(text).Value() }
+
+func labels(all map[string]string) peers.Labels {
+	if len(all) > maxKept {
+		return nil
+	}
+	return peers.NewLabels(all)
+}
 
 func appendAddress(to []netip.Addr, text string) []netip.Addr {
 	address, err := netip.ParseAddr(text)
@@ -102,7 +115,7 @@ func namedPorts(pod *corev1.Pod) []peers.NamedPort {
 	take := func(containers []corev1.Container, count func(*corev1.Container) bool) {
 		for i := range containers {
 			for _, port := range containers[i].Ports {
-				if port.Name != "" && port.ContainerPort > 0 && port.ContainerPort <= 65535 && count(&containers[i]) {
+				if len(all) < maxKept && port.Name != "" && port.ContainerPort > 0 && port.ContainerPort <= 65535 && count(&containers[i]) {
 					all = append(all, peers.NamedPort{Name: unique.Make(port.Name), Protocol: protocolOf(port.Protocol), Port: uint16(port.ContainerPort)})
 				}
 			}

@@ -39,7 +39,7 @@ func trimService(service *corev1.Service) (peers.Service, bool) {
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		return s, true // a name, not an address
 	}
-	s.Selector = peers.NewLabels(service.Spec.Selector)
+	s.Selector = labels(service.Spec.Selector)
 	for _, ip := range service.Spec.ClusterIPs {
 		if ip != corev1.ClusterIPNone {
 			s.Addresses = appendAddress(s.Addresses, ip)
@@ -51,7 +51,7 @@ func trimService(service *corev1.Service) (peers.Service, bool) {
 	for _, ingress := range service.Status.LoadBalancer.Ingress {
 		s.External = appendAddress(s.External, ingress.IP)
 	}
-	for _, port := range service.Spec.Ports {
+	for _, port := range service.Spec.Ports[:min(maxKept, len(service.Spec.Ports))] {
 		target := peers.TargetPort{Protocol: protocolOf(port.Protocol)}
 		switch {
 		case port.TargetPort.Type == intstr.String:
