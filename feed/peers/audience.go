@@ -65,7 +65,7 @@ func (t *tenant) tell(told map[*namespace]bool) {
 func (t *tenant) hosts(s *Store) []*namespace {
 	var hosts []*namespace
 	for _, ref := range t.shared {
-		if n := s.namespaces[ref.namespace]; n != nil && n.tenant != nil && n.tenant != t && !slices.Contains(hosts, n) {
+		if n := s.namespaces[ref.namespace]; ref != apiServer() && n != nil && n.tenant != nil && n.tenant != t && !slices.Contains(hosts, n) {
 			hosts = append(hosts, n)
 		}
 	}
@@ -88,9 +88,14 @@ func (t *tenant) shares(h holder) bool {
 			return h.service.Name == ref.service
 		}
 		selecting := from.services[ref.service]
-		return selecting != nil && selecting.Selector.selects(h.pod.Labels)
+		return ref != apiServer() && selecting != nil && selecting.Selector.selects(h.pod.Labels)
 	})
 }
+
+// apiServer is shared with everybody unless the configuration says otherwise. Behind it
+// are nodes: a tenant that owns its namespace must not become everybody's peer by giving
+// it a selector, nor everybody its guest.
+func apiServer() reference { return reference{"default", "kubernetes"} }
 
 // opens are the ports of public Services on the address.
 func (s *Store) opens(address netip.Addr) []protocol.Open {

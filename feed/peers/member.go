@@ -35,7 +35,7 @@ type Member struct {
 var (
 	ErrNoTenant = errors.New("the pod's namespace has no tenant")
 	ErrEnded    = errors.New("the pod has ended")
-	ErrNotReady = errors.New("the cluster is not read yet")
+	ErrNotReady = errors.New("the pod is not known here yet")
 )
 
 // Join lets a pod in. What it says of itself can only make it wait. Leave must follow.
@@ -72,7 +72,12 @@ func (s *Store) admits(ref PodRef) error {
 	case n == nil || n.tenant == nil:
 		return ErrNoTenant
 	}
-	if p := n.pods[ref.Name]; p != nil && p.UID == ref.UID && p.ended(s.now()) {
+	p := n.pods[ref.Name]
+	switch {
+	case p == nil || p.UID != ref.UID || !p.Scheduled:
+		// What cannot run yet, or is gone, has no use of a place that others need.
+		return ErrNotReady
+	case p.ended(s.now()):
 		return ErrEnded
 	}
 	return nil
@@ -111,10 +116,7 @@ func (s *Store) held(m *Member) string {
 	if len(s.cluster.Pods) == 0 {
 		return s.problem.Error()
 	}
-	p := m.namespace.pods[m.pod.Name]
-	if p == nil || p.UID != m.pod.UID {
-		return "the API server has not told of the pod yet"
-	}
+	p := m.namespace.pods[m.pod.Name] // is there, or the Member would have been cut
 	if m.hello.Revision > s.revision && s.now().Sub(m.joined) < s.lease+slack {
 		return "this replica knows less than the one before"
 	}

@@ -6,7 +6,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
-// SetUnknown says why the ranges cannot be known. Those that were known count on.
+// SetUnknown says why the ranges cannot be known. Those that were known count on for the
+// pods that there are: new ones wait until somebody has done what RangesKnown says.
 func (s *Store) SetUnknown(why error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -20,6 +21,7 @@ func (s *Store) SetCluster(ranges protocol.Cluster) error {
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.problem = nil
 	if slices.Equal(s.cluster.Pods, ranges.Pods) && slices.Equal(s.cluster.Services, ranges.Services) && slices.Equal(s.cluster.Nodes, ranges.Nodes) {
 		return nil
 	}

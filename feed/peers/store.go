@@ -31,7 +31,7 @@ type Store struct {
 
 	mutex      sync.Mutex
 	cluster    protocol.Cluster // of no ranges: unknown
-	problem    error            // why they are not known
+	problem    error            // why they are not known, or no longer; nil: they are
 	revision   uint64           // of the pods
 	namespaces map[string]*namespace
 	tenants    map[string]*tenant
@@ -142,14 +142,11 @@ func (s *Store) Ranges() protocol.Cluster {
 	return s.cluster
 }
 
-// RangesKnown says why the cluster's ranges are not known, and what to do about it. Until
-// then no pod hears of its peers.
+// RangesKnown says why the cluster's ranges are not known, or have become others that
+// cannot be told, and what to do about it. Without any no pod hears of its peers.
 func (s *Store) RangesKnown() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if len(s.cluster.Pods) > 0 {
-		return nil
-	}
 	return s.problem
 }
 

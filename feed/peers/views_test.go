@@ -124,7 +124,7 @@ func TestPeersChange(t *testing.T) {
 			}
 		}, append(bobs, "10.1.0.4")},
 		"replaced": {func(w *world) {
-			w.ReplacePods([]Pod{{Namespace: "bob", Name: "db", UID: "bob/db", Addresses: addressesOf("10.0.0.3")}, {Namespace: "bob", Name: "x", UID: "x", Addresses: addressesOf("10.0.0.9")}}, 0)
+			w.ReplacePods([]Pod{{Namespace: "bob", Name: "db", UID: "bob/db", Scheduled: true, Addresses: addressesOf("10.0.0.3")}, {Namespace: "bob", Name: "x", UID: "x", Addresses: addressesOf("10.0.0.9")}}, 0)
 			w.ReplaceServices([]Service{{Namespace: "bob", Name: "y", Addresses: addressesOf("10.96.0.9")}})
 		}, []string{"10.0.0.3", "10.0.0.9", "10.96.0.9"}},
 	} {
