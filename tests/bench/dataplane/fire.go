@@ -126,6 +126,8 @@ func socket(at *namespace.Namespace, bound netip.AddrPort) (*os.File, error) {
 		if err != nil {
 			return err
 		}
+		// A packet that finds no room would be taken for one that was dropped.
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<22)
 		file = os.NewFile(uintptr(fd), "udp")
 		return unix.Bind(fd, sockaddr(bound))
 	})

@@ -103,7 +103,7 @@ func newRepairs(ctx context.Context, o options) (*repairs, error) {
 	}
 	m := &repairs{o: o, pair: p, kinds: map[string]*kind{}}
 	if m.sidecar, err = start(ctx, o, p.server, tenant(1000)); err == nil {
-		_, err = m.sidecar.says("rules brought in", 10*time.Second)
+		_, err = m.sidecar.says("rules brought in", time.Minute)
 	}
 	if err == nil {
 		m.fire, err = openFire(p)
@@ -155,10 +155,6 @@ const settle = 10 * time.Millisecond
 func (m *repairs) tamper(t tampering) error {
 	m.escaped += len(m.fire.taken())
 	m.changes.drain()
-	patience := 5 * time.Second
-	if t.quiet {
-		patience = 20 * time.Second
-	}
 	began := time.Now()
 	if _, err := m.pair.server.Shell(t.command); err != nil {
 		return err
@@ -166,7 +162,7 @@ func (m *repairs) tamper(t tampering) error {
 	if !t.quiet {
 		began = m.changes.first(began)
 	}
-	ended, err := m.sidecar.says("tampered", patience)
+	ended, err := m.sidecar.says("tampered", time.Minute)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestRepairUnderFire(t *testing.T) {
 			t.Skipf("%s is not installed (Debian: iptables, ipset, nftables, iproute2)", tool)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	o := options{firewall: filepath.Join(t.TempDir(), "bulkhead-firewall")}
 	if err := build(ctx, o.firewall); err != nil {
