@@ -54,7 +54,7 @@ func (l *DecisionLog) write(handler string, request *admissionv1.AdmissionReques
 		Resource:     resourceOf(request),
 		Group:        request.Resource.Group,
 		Namespace:    request.Namespace,
-		Name:         request.Name,
+		Name:         truncate(request.Name, maxName),
 		Tenant:       d.tenant,
 		Decision:     d.verb(),
 		Exempt:       d.annotations["exempt"],

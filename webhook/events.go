@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // EventRecorder records Kubernetes Events. It must not block: client-go's does not,
@@ -20,6 +21,8 @@ const (
 	reasonRefused = "RefusedByBulkhead"
 	// maxEvent bounds an Event's message (k8s.io/kubernetes/pkg/apis/core/validation/events.go).
 	maxEvent = 1024
+	// maxName is the longest name that an object may have.
+	maxName = validation.DNS1123SubdomainMaxLength
 )
 
 // recordDenial tells the workload whose controller was denied an object: whoever
@@ -43,6 +46,12 @@ func ownerOf(request *admissionv1.AdmissionRequest) *corev1.ObjectReference {
 	owner := metav1.GetControllerOf(&object)
 	if owner == nil || request.Namespace == "" {
 		return nil
+	}
+	// Nobody has looked at them before, and a recorder keeps thousands (threat A9).
+	for _, text := range []string{owner.APIVersion, owner.Kind, owner.Name, string(owner.UID)} {
+		if len(text) > maxName {
+			return nil
+		}
 	}
 	return &corev1.ObjectReference{
 		APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: request.Namespace, Name: owner.Name, UID: owner.UID,

@@ -66,12 +66,12 @@ func (h *reviewHandler) tell(request *admissionv1.AdmissionRequest, d decision, 
 func logDecision(name string, request *admissionv1.AdmissionRequest, d decision) {
 	fields := []any{
 		"handler", name, "outcome", d.outcome, "operation", request.Operation, "resource", resourceOf(request),
-		"namespace", request.Namespace, "name", request.Name, "user", request.UserInfo.Username,
+		"namespace", request.Namespace, "name", truncate(request.Name, maxName), "user", request.UserInfo.Username,
 		"dryRun", isDryRun(request), "uid", request.UID, "rules", d.rules,
 	}
 	switch {
 	case d.outcome == outcomeError:
-		klog.ErrorS(nil, "Review failed", append(fields, "reason", d.message)...)
+		klog.ErrorS(nil, "Review failed", append(fields, "reason", truncate(d.message, maxMessage))...)
 	case !d.allowed:
 		klog.InfoS("Review denied", fields...)
 	case klog.V(4).Enabled():

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/testutil"
+	"k8s.io/klog/v2"
 )
 
 // events keeps what is recorded.
@@ -51,6 +52,12 @@ func TestDenialsOfControllersAreEvents(t *testing.T) {
 		"allowed":           {mutated(t, a, "alice", ownedPod(t, podShapes["smallest"])), nil, false},
 		"warned":            {ownedPod(t, experiment8), func(r *admissionv1.AdmissionRequest) { r.Namespace = "warned" }, false},
 		"failed":            {[]byte(`{"metadata": []}`), nil, false},
+		"owned by a name that no object has": {
+			bytes.Replace(ownedPod(t, experiment8), []byte(`"name":"web-5d8f"`), []byte(`"name":"`+strings.Repeat("x", 1<<20)+`"`), 1), nil, false,
+		},
+		"owned by a kind that there is not": {
+			bytes.Replace(ownedPod(t, experiment8), []byte(`"ReplicaSet"`), []byte(`"`+strings.Repeat("x", 1<<20)+`"`), 1), nil, false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := newRequest(podCreate, "alice", test.pod, nil)
@@ -112,6 +119,27 @@ func TestDecisionLog(t *testing.T) {
 				t.Errorf("%s is %v, want %v", key, got[key], value)
 			}
 		}
+	}
+}
+
+// TestNamesAreCutInLogs: of an object that is to be created nobody has looked at the
+// name before, and a tenant could drive everything else out of the logs with it.
+func TestNamesAreCutInLogs(t *testing.T) {
+	request := newRequest(podCreate, "alice", nil, nil)
+	request.Name = strings.Repeat("x", 1<<20)
+	var log, lines bytes.Buffer
+	klog.LogToStderr(false)
+	klog.SetOutput(&lines)
+	t.Cleanup(func() { klog.LogToStderr(true) })
+	h := &reviewHandler{name: "validate", metrics: NewMetrics(metrics.NewKubeRegistry()), log: NewDecisionLog(&log)}
+	h.tell(request, decision{}, 0)
+	h.tell(request, badRequest("%s is no name", request.Name), 0)
+	klog.Flush()
+	if log.Len() == 0 || log.Len() > 4096 {
+		t.Errorf("the decision log has %d bytes", log.Len())
+	}
+	if lines.Len() == 0 || lines.Len() > 32<<10 { // it writes errors into the logs of lesser ones too
+		t.Errorf("the log has %d bytes", lines.Len())
 	}
 }
 
