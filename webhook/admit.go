@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,8 @@ type Admission struct {
 	engine     func() Engine
 	identity   tenants.Identity
 	addresses  Addresses
+	running    Pods
+	patience   time.Duration // with which they are checked
 	sidecars   sidecars
 	decisions  *decisions
 }
@@ -65,6 +68,8 @@ type Parts struct {
 	Identity tenants.Identity
 	// Addresses is what the feed knows of them; nil: nothing.
 	Addresses Addresses
+	// Pods are those that run; nil: they are not looked at.
+	Pods Pods
 }
 
 // NewAdmission takes a validated configuration.
@@ -80,6 +85,8 @@ func NewAdmission(config *configv1alpha1.BulkheadConfiguration, parts Parts) (*A
 		engine:     parts.Engine,
 		identity:   parts.Identity,
 		addresses:  parts.Addresses,
+		running:    parts.Pods,
+		patience:   existingPatience,
 		sidecars:   sidecars,
 		decisions:  newDecisions(parts.Remember),
 	}, nil
@@ -136,16 +143,20 @@ func (a *Admission) termsOf(ctx context.Context, namespace string) (terms, error
 	if err != nil {
 		return terms{}, err
 	}
+	t, err := a.termsWith(tenant, labels)
+	t.note = note
+	return t, err
+}
+
+// termsWith are the terms of a namespace with such labels.
+func (a *Admission) termsWith(tenant *tenants.Tenant, labels standards) (terms, error) {
 	if tenant == nil {
-		t, err := a.unassigned(labels)
-		t.note = note
-		return t, err
+		return a.unassigned(labels)
 	}
 	return terms{
 		tenant:      tenant,
 		enforcement: tenant.Spec.Enforcement,
 		standards:   standardsOf(tenant.Spec.PodSecurity).stricter(labels),
-		note:        note,
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
 
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -16,7 +17,8 @@ import (
 // validateNamespace looks at the Pod Security labels that a namespace gets. Honoured,
 // they must be readable, as Kubernetes' own plugin wants them; left to that plugin,
 // they must not keep a tenant's pods from starting, of which it warns. Whose a
-// namespace is hangs on its name alone (threat L11), and deletion is free.
+// namespace is hangs on its name alone (threat L11), and deletion is free. Pods that run
+// and violate what is enforced from now on are named in warnings.
 func validateNamespace(kind metav1.GroupVersionKind) handler {
 	return func(a *Admission, ctx context.Context, request *admissionv1.AdmissionRequest) decision {
 		if d, ok := a.exempts(request); ok {
@@ -29,8 +31,9 @@ func validateNamespace(kind metav1.GroupVersionKind) handler {
 		if err != nil {
 			return badRequest("object: %v", err)
 		}
+		before := labels
 		if request.Operation == admissionv1.Update {
-			_, before, err := namespaceLabels(request.OldObject.Raw)
+			_, before, err = namespaceLabels(request.OldObject.Raw)
 			if err != nil {
 				return badRequest("oldObject: %v", err)
 			}
@@ -39,21 +42,31 @@ func validateNamespace(kind metav1.GroupVersionKind) handler {
 			}
 		}
 		if a.config.PodSecurity.NamespaceLabels == configv1alpha1.NamespaceLabelsHonour {
-			return decideLabels(labels)
+			return a.decideLabels(ctx, request, name, before, labels)
 		}
 		return a.warnOfLabels(ctx, name, labels)
 	}
 }
 
-func decideLabels(labels map[string]string) decision {
-	_, errs := labelled(labels)
+func (a *Admission) decideLabels(ctx context.Context, request *admissionv1.AdmissionRequest, name string, before, labels map[string]string) decision {
+	now, errs := labelled(labels)
 	var violations []rego.Violation
 	for _, err := range errs {
 		violations = append(violations, rego.Violation{
 			ID: "namespace-label", Field: err.Field, Message: err.Error(), Remedy: "correct the label",
 		})
 	}
-	return ownTerms().decide(rego.Result{Violations: violations})
+	d := ownTerms().decide(rego.Result{Violations: violations})
+	if !d.allowed || request.Operation != admissionv1.Update || a.running == nil {
+		return d
+	}
+	earlier, _ := labelled(before)
+	existing, err := a.warnOfExisting(ctx, request, name, earlier, now)
+	if err != nil {
+		klog.ErrorS(err, "Existing pods are not checked", "namespace", name)
+	}
+	d.warnings = append(d.warnings, existing...)
+	return d
 }
 
 func (a *Admission) warnOfLabels(ctx context.Context, name string, labels map[string]string) decision {

@@ -22,6 +22,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/rego"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 	"github.com/bulkhead-dev/bulkhead/webhook/customrules"
+	"github.com/bulkhead-dev/bulkhead/webhook/namespaces"
 )
 
 // run serves until the context ends, and then drains.
@@ -45,6 +46,9 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	parts := webhook.Parts{Tenants: source.Tenants, Namespaces: source.namespaces, Engine: engine, Remember: webhook.RememberedBytes}
+	if source.kube != nil {
+		parts.Pods = namespaces.NewPods(source.kube)
+	}
 	ready := []healthz.HealthChecker{
 		healthz.NewShutdownHealthz(ctx.Done()),
 		check("certificate", pair.Check),
