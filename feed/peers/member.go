@@ -74,11 +74,12 @@ func (s *Store) admits(ref PodRef) error {
 	}
 	p := n.pods[ref.Name]
 	switch {
-	case p == nil || p.UID != ref.UID || !p.Scheduled:
-		// What cannot run yet, or is gone, has no use of a place that others need.
+	case p == nil || p.UID != ref.UID:
 		return ErrNotReady
 	case p.ended(s.now()):
 		return ErrEnded
+	case !p.Scheduled:
+		return ErrNotReady // and has no use of a place that others need
 	}
 	return nil
 }
