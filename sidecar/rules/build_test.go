@@ -279,11 +279,21 @@ func TestWrongPodRanges(t *testing.T) {
 
 func TestEveryRuleSaysWhy(t *testing.T) {
 	intent := regexp.MustCompile(`^(([PSL][0-9]+ ?)+|egress\.[a-z]+): [A-Za-z0-9 ,.:()-]+$`)
-	plan, err := Build(alice(), dualStack(), nil)
-	if err != nil {
-		t.Fatal(err)
+	live, byIdentity := told(), alice()
+	identity(byIdentity)
+	byIdentity.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Deny}
+	for _, name := range protocol.Protocols() {
+		live.Open = append(live.Open, protocol.Open{Address: addresses("172.16.1.7")[0], Protocol: name, Port: 80})
 	}
-	for _, table := range plan.Tables {
+	var tables []Table
+	for c, live := range map[*config.Config]*Live{alice(): nil, byIdentity: live} {
+		plan, err := Build(c, dualStack(), live)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, plan.Tables...)
+	}
+	for _, table := range tables {
 		for _, chain := range table.Chains {
 			if len(chain.Name) > 28 {
 				t.Errorf("chain name %s is longer than xtables allows (28)", chain.Name)

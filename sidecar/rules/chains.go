@@ -162,6 +162,7 @@ func (b builder) fromNode(accepted string) []Rule {
 	if b.config.Egress.Nodes == config.Allow {
 		rules = append(rules, pass(b.nodeKnown("src", "-p tcp -m tcp ! "+opening), accepted, "egress.nodes: answers to the pod"))
 	}
+	rules = append(rules, b.resolver("-s", "sport", accepted)...)
 	return append(rules, b.drop("", "S2", "NodePort or masqueraded traffic"))
 }
 
@@ -211,6 +212,7 @@ func (b builder) toNode() []Rule {
 	for _, port := range b.config.Probes {
 		rules = append(rules, pass(fmt.Sprintf("-p tcp -m tcp --sport %d ! %s", port, opening), accept, "S2: an answer to a probe"))
 	}
+	rules = append(rules, b.resolver("-d", "dport", accept)...)
 	return append(rules, b.drop("", "S2 P6", "the node itself"))
 }
 

@@ -101,6 +101,15 @@ func (f Family) metadata() []netip.Prefix {
 	}
 }
 
+// neighbours are IPv4's addresses of the link. In a pod nobody answers there but its own
+// node, at any port that it listens on, NodePorts too. IPv6's have a rule of their own.
+func (f Family) neighbours() []netip.Prefix {
+	if f == IPv6 {
+		return nil
+	}
+	return []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16")}
+}
+
 // groups are the addresses that reach more than one neighbour.
 func (f Family) groups() []netip.Prefix {
 	if f == IPv6 {

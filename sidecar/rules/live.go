@@ -43,7 +43,7 @@ func (b builder) liveSets() (peers Set, others []Set) {
 	var admitted, kept, nodes, outside, exceptions []netip.Prefix
 	if b.live != nil {
 		admitted, kept = b.admitted()
-		nodes = newRanges(slices.Concat(singles(b.gateways), b.family.prefixes(b.live.Cluster.Nodes)))
+		nodes = newRanges(slices.Concat(singles(b.gateways), b.family.prefixes(b.live.Cluster.Nodes), b.family.neighbours()))
 		outside, exceptions = b.outside()
 	}
 	return b.set(peersSet, admitted, nil), []Set{
@@ -75,17 +75,20 @@ func (b builder) admitted() (peers, kept []netip.Prefix) {
 }
 
 // outside is everything, in two halves since no set takes it whole, but the cluster
-// and what is denied beside it.
+// and what is denied beside it. It is nothing when the feed is gone and all is to be
+// closed: nobody would tell of a load balancer or node that is new.
 func (b builder) outside() (members, exceptions []netip.Prefix) {
-	c := b.live.Cluster
-	exceptions = newRanges(slices.Concat(b.family.prefixes(c.Pods), b.family.prefixes(c.Services), b.family.prefixes(c.Nodes),
-		singles(b.family.addresses(b.live.Denied))))
-	for _, half := range b.family.halves() {
-		if !slices.Contains(exceptions, half) {
-			members = append(members, half)
-		}
+	if b.live.Lapsed && b.config.WhenFeedGone == config.Close {
+		return nil, nil
 	}
-	return members, exceptions
+	c := b.live.Cluster
+	cluster := slices.Concat(b.family.prefixes(c.Pods), b.family.prefixes(c.Services), b.family.prefixes(c.Nodes), singles(b.family.addresses(b.live.Denied)))
+	exceptions = newRanges(slices.Concat(cluster, b.family.neighbours()))
+	members = b.family.halves()
+	if b.config.Egress.Metadata == config.Allow { // some of which are neighbours' addresses
+		members = append(members, filtered(b.family.metadata(), func(service netip.Prefix) bool { return !holds(cluster, service.Addr()) })...)
+	}
+	return newRanges(filtered(members, func(p netip.Prefix) bool { return !slices.Contains(exceptions, p) })), exceptions
 }
 
 // beyond judges what is no peer, node or metadata service, by "-s" or "-d".
@@ -138,6 +141,26 @@ func port(open protocol.Open, which string) string {
 		return fmt.Sprintf(" -p sctp -m multiport --%ss %d", which, open.Port)
 	}
 	return fmt.Sprintf(" -p %[1]s -m %[1]s --%[2]s %[3]d", open.Protocol, which, open.Port)
+}
+
+// resolver lets the cache of DNS that a node may have at an address of its own link be
+// asked (-d, dport) and answer (-s, sport); to such an address nobody else answers.
+func (b builder) resolver(flag, port, accepted string) []Rule {
+	var rules []Rule
+	for _, link := range b.family.neighbours() {
+		if b.config.Addressing == config.CIDR {
+			break
+		}
+		udp := fmt.Sprintf("%s -p udp -m udp --%s 53", match(flag, link), port)
+		tcp := fmt.Sprintf("%s -p tcp -m tcp --%s 53", match(flag, link), port)
+		if flag == "-s" {
+			tcp += " ! " + opening
+		}
+		for _, words := range []string{udp, tcp} {
+			rules = append(rules, pass(b.nodeKnown(side(flag), words), accepted, "S2: DNS, if the node caches it"))
+		}
+	}
+	return rules
 }
 
 // nodeKnown narrows a match to nodes that the feed has told of, where it is what

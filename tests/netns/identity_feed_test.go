@@ -31,8 +31,8 @@ func (l *lab) hears(t testing.TB, want bool) bool {
 }
 
 // TestFeedGone is what becomes of peers without the feed: nothing within the lease;
-// past it nobody new, and what is established as the configuration says; all of it again
-// when the feed is back. What is outside goes on.
+// past it nobody new, and what is established and outside as the configuration says; all
+// of it again when the feed is back. Probes pass always.
 func TestFeedGone(t *testing.T) {
 	needs(t)
 	t.Run("within the lease", func(t *testing.T) {
@@ -74,8 +74,11 @@ func TestFeedGone(t *testing.T) {
 			if kept := end == config.Keep; in(kept) != kept || out(kept) != kept {
 				t.Errorf("established connections: want kept %v", kept)
 			}
-			if !udp(t, l.alice1.namespace, l.world, l.worldIPv4, true) {
-				t.Error("the outside is closed")
+			if want := end == config.Keep; udp(t, l.alice1.namespace, l.world, l.worldIPv4, want) != want {
+				t.Errorf("the outside: want open %v", want)
+			}
+			if !tcp(t, l.node, l.alice1.namespace, l.alice1.ipv4, probePort, true) {
+				t.Error("the kubelet's probe does not pass")
 			}
 			view.Tell(snapshot(long, append(l.alice1.both(), l.alice2.both()...)...))
 			f.listen(t)
@@ -211,9 +214,20 @@ func TestOthersServicesAndExposedAddresses(t *testing.T) {
 			t.Errorf("alice1 to %s: %v", addr, got)
 		}
 	}
+	// The node answers at addresses that no list names.
+	onLink := netip.MustParseAddr("169.254.20.10")
+	l.node.sh(t, "ip addr add 169.254.20.10/32 dev lo")
+	resolves := func(want bool) {
+		t.Helper()
+		listen := func() (receiver, error) { return net.ListenUDP("udp4", &net.UDPAddr{Port: 53}) }
+		if got := reached(t, l.node, listen, sendUDP(l.alice1.namespace, netip.AddrPortFrom(onLink, 53)), want); got != want {
+			t.Errorf("the node's cache of DNS: %v", got)
+		}
+	}
 	reaches(l.bob.namespace, others, true)
 	reaches(l.bob.namespace, balancer, true)
 	reaches(l.node, l.nodeIPv4, true)
+	reaches(l.node, onLink, true)
 
 	view := f.View("alice")
 	told := snapshot(long, append(l.alice1.both(), own)...)
@@ -225,6 +239,8 @@ func TestOthersServicesAndExposedAddresses(t *testing.T) {
 		reaches(l.bob.namespace, others, false)
 		reaches(l.bob.namespace, balancer, false)
 		reaches(l.node, l.nodeIPv4, false)
+		reaches(l.node, onLink, false)
+		resolves(true)
 		reaches(l.alice2.namespace, own, true)
 		reaches(l.world, l.worldIPv4, true)
 		for _, set := range []string{"outside", "nodes", "peers"} {
@@ -238,6 +254,7 @@ func TestOthersServicesAndExposedAddresses(t *testing.T) {
 	for _, set := range []string{"outside", "nodes", "peers", "kept"} {
 		l.alice1.sh(t, "ipset flush bulkhead-"+set+"-4")
 	}
+	resolves(false)
 	for at, addr := range map[*namespace]netip.Addr{l.bob.namespace: balancer, l.node: l.nodeIPv4, l.world: l.worldIPv4, l.alice2.namespace: own} {
 		reaches(at, addr, false)
 	}

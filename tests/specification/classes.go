@@ -103,7 +103,7 @@ func prefixesOf(of Case, set *Ruleset) []netip.Prefix {
 			all = append(all, netip.PrefixFrom(open.Address, open.Address.BitLen()))
 		}
 	}
-	for _, text := range []string{"127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "0.0.0.0/32",
+	for _, text := range []string{"127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "0.0.0.0/32",
 		"::/128", "::1/128", "fe80::/10", "ff00::/8", "ff02::16/128", "ff02::1:ff00:0/104"} {
 		all = append(all, netip.MustParsePrefix(text))
 	}
@@ -128,6 +128,7 @@ func numbersOf(of Case, set *Ruleset) []int {
 		all = append(all, int(c.Feed.Address.Port()))
 	}
 	if of.Live != nil {
+		all = append(all, 53)
 		for _, open := range of.Live.Open {
 			all = append(all, int(open.Port))
 		}
@@ -141,9 +142,10 @@ func numbersOf(of Case, set *Ruleset) []int {
 func transportClasses(numbers []int) []Packet {
 	ports, small := []uint16{65535}, []int{253}
 	for _, number := range numbers {
-		if number > 255 {
+		if number > 255 || number == 53 {
 			ports = append(ports, uint16(number))
-		} else {
+		}
+		if number <= 255 {
 			small = append(small, number)
 		}
 	}

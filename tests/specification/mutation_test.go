@@ -192,16 +192,14 @@ func typical() map[string]Case {
 			}
 		}
 	})
-	add("identity lapsed, all denied", func(c *Case) {
+	add("identity, metadata alone allowed", func(c *Case) {
+		identity(c)
+		c.Config.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Deny, External: config.Deny}
+	})
+	add("identity lapsed, outside allowed", func(c *Case) {
 		identity(c)
 		c.Live.Lapsed = true
-		c.Config.Egress = config.Egress{Metadata: config.Deny, Nodes: config.Deny, External: config.Deny}
 	})
-	add("identity, metadata and nodes allowed", func(c *Case) {
-		identity(c)
-		c.Config.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Deny}
-	})
-	add("identity, outside allowed", identity)
 	return all
 }
 

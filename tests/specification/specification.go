@@ -30,13 +30,14 @@ import (
 //
 // With addressing by identity the feed tells who is who: peers are addresses of pods
 // and Services, and no node's, gateway's or metadata service's; other tenants are the
-// rest of the cluster and what is denied; nothing of the cluster is outside. And:
+// rest of the cluster and what is denied; nothing of the cluster is outside. IPv4's
+// addresses of the link are the node's, which may answer DNS there. And:
 //
 //  11. Before it has told anything, and in a family in which the pod has no address
 //     among pods, there are no peers, no nodes but gateways, which only probe, and
 //     nothing outside.
 //  12. When it has been gone for a lease, Services stay peers, and what is established
-//     with the others; or, if so configured, nobody.
+//     with the others; or, if so configured, nobody, and nothing is outside.
 //  13. A public port of the pod's is reached by anybody, and answers anybody but
 //     groups. It counts before line 6.
 func Allowed(c Case, p Packet) bool {
@@ -86,7 +87,8 @@ func (w world) from(p Packet) bool {
 	case metadata(p.Source):
 		return c.Egress.Metadata == config.Allow && w.outside(p.Source) // 6
 	case w.node(p.Source):
-		return w.probe(p, p.DestinationPort) || p.reports() || c.Egress.Nodes == config.Allow && w.knows(p.Family()) && p.answers() // 7
+		return w.probe(p, p.DestinationPort) || p.reports() || c.Egress.Nodes == config.Allow && w.knows(p.Family()) && p.answers() ||
+			w.resolver(p.Source) && p.SourcePort == 53 && (p.is(UDP) || p.answers()) // 7
 	}
 	return w.beyond(p, p.Source)
 }
@@ -106,7 +108,8 @@ func (w world) to(p Packet) bool {
 	case metadata(p.Destination):
 		return c.Egress.Metadata == config.Allow && w.outside(p.Destination) // 6
 	case w.node(p.Destination):
-		return c.Egress.Nodes == config.Allow && w.knows(p.Family()) || p.answers() && w.probe(p, p.SourcePort) // 7
+		return c.Egress.Nodes == config.Allow && w.knows(p.Family()) || p.answers() && w.probe(p, p.SourcePort) ||
+			w.resolver(p.Destination) && p.DestinationPort == 53 && (p.is(UDP) || p.is(TCP)) // 7
 	case group(p.Destination):
 		return false // 9
 	}
@@ -150,6 +153,9 @@ func (w world) outside(addr netip.Addr) bool {
 		return true
 	}
 	family := Packet{Source: addr}.Family()
+	if w.live != nil && w.live.Lapsed && w.config.WhenFeedGone == config.Close {
+		return false // 12
+	}
 	return w.knows(family) && !slices.Contains(w.live.Denied, addr) && !holds(w.live.Cluster.Pods, addr) &&
 		!holds(w.live.Cluster.Services, addr) && !holds(w.live.Cluster.Nodes, addr)
 }
@@ -196,7 +202,12 @@ func (w world) feed(addr netip.Addr, port uint16) bool {
 func (w world) node(addr netip.Addr) bool {
 	family := Packet{Source: addr}.Family()
 	return holds(w.config.Nodes, addr) || slices.Contains(w.pod.Gateways, addr) ||
-		w.config.Addressing == config.Identity && w.knows(family) && holds(w.live.Cluster.Nodes, addr)
+		w.config.Addressing == config.Identity && w.knows(family) && (holds(w.live.Cluster.Nodes, addr) || w.resolver(addr))
+}
+
+// resolver says whether an address is the node's on the link.
+func (w world) resolver(addr netip.Addr) bool {
+	return w.config.Addressing == config.Identity && addr.Is4() && w.knows(rules.IPv4) && addr.IsLinkLocalUnicast()
 }
 
 // probe says whether a packet belongs to a probe, the port given being the pod's.
@@ -229,8 +240,12 @@ func (p Packet) encapsulated() bool {
 	return false
 }
 
-// is says whether it is an ICMP packet of one of the types.
+// is says whether it is an ICMP packet of one of the types, or the first of another
+// protocol.
 func (p Packet) is(protocol int, types ...uint8) bool {
+	if protocol == TCP || protocol == UDP {
+		return p.Protocol == protocol && !p.Fragment
+	}
 	return p.Protocol == protocol && !p.Fragment && p.Source.Is6() == (protocol == ICMPv6) && slices.Contains(types, p.Type)
 }
 
