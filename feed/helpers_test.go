@@ -50,10 +50,10 @@ func (s *apiServer) Create(_ context.Context, review *authenticationv1.TokenRevi
 	return answer, nil
 }
 
-// access lets one user get metrics.
+// access lets one user get one path.
 type access struct {
-	user string
-	down bool
+	user, path string
+	down       bool
 }
 
 func (a *access) Create(_ context.Context, review *authorizationv1.SubjectAccessReview, _ metav1.CreateOptions) (*authorizationv1.SubjectAccessReview, error) {
@@ -62,7 +62,7 @@ func (a *access) Create(_ context.Context, review *authorizationv1.SubjectAccess
 	}
 	answer := review.DeepCopy()
 	asked := *review.Spec.NonResourceAttributes
-	answer.Status.Allowed = review.Spec.User == a.user && asked == authorizationv1.NonResourceAttributes{Path: "/metrics", Verb: "get"}
+	answer.Status.Allowed = review.Spec.User == a.user && asked == authorizationv1.NonResourceAttributes{Path: a.path, Verb: "get"}
 	return answer, nil
 }
 
@@ -114,7 +114,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{
 		api:      &apiServer{tokens: map[string]authenticationv1.TokenReviewStatus{webToken: vouched("alice", "web")}},
-		access:   &access{user: "prometheus"},
+		access:   &access{user: "prometheus", path: "/metrics"},
 		events:   &events{},
 		registry: metrics.NewKubeRegistry(),
 	}
@@ -175,4 +175,23 @@ func (b *bench) samples(t *testing.T) map[string]float64 {
 		}
 	}
 	return all
+}
+
+// crowd counts who asks at once.
+type crowd struct {
+	TokenReviewer
+	mutex     sync.Mutex
+	now, most int
+}
+
+func (c *crowd) Create(ctx context.Context, review *authenticationv1.TokenReview, options metav1.CreateOptions) (*authenticationv1.TokenReview, error) {
+	count := func(by int) {
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		c.now += by
+		c.most = max(c.most, c.now)
+	}
+	count(1)
+	defer count(-1)
+	return c.TokenReviewer.Create(ctx, review, options)
 }

@@ -21,19 +21,21 @@ const (
 	rateLife = 10 * time.Minute
 )
 
-// places bounds the requests under way.
+// places bounds what is under way: in all, and for one client, which may be an IP address
+// or a tenant.
 type places struct {
 	all       chan struct{}
 	perClient int
 
 	mutex   sync.Mutex
-	clients map[string]int // by IP address
+	clients map[string]int
 }
 
 func newPlaces(all, perClient int) *places {
 	return &places{all: make(chan struct{}, all), perClient: perClient, clients: map[string]int{}}
 }
 
+// limit bounds requests by IP address.
 func (p *places) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client := clientOf(r)

@@ -55,7 +55,7 @@ func NewMetrics(open, perTenant Registry) *Metrics {
 		lapses: counter(perTenant, "firewall", "feed_lapses_total",
 			"Number of times that a firewall of the tenant did not hear of its peers for longer than its lease.", "tenant"),
 		ends: counter(open, "feed", "stream_ends_total",
-			"Number of streams to sidecars that ended, by reason: closed (by the sidecar or the network), slow, unacknowledged, protocol, gone (the pod), age or drained.", "reason"),
+			"Number of streams to sidecars that ended, by reason: closed (by the sidecar or the network), slow, unacknowledged, protocol, gone (the pod), age, drained or panic.", "reason"),
 		reviews: counter(open, "feed", "token_reviews_total",
 			"Number of tokens that the API server was asked about, by result: good, refused or error.", "result"),
 		repair: metrics.NewHistogramVec(&metrics.HistogramOpts{

@@ -44,9 +44,11 @@ type Options struct {
 const (
 	// requestTimeout bounds a request, from header to answer.
 	requestTimeout = 10 * time.Second
-	// maxInFlight and maxPerClient bound the requests under way, of all clients and
-	// of one address: a report takes milliseconds, so only who stalls has many.
+	// maxInFlight, maxPerTenant and maxPerClient bound the requests under way to one
+	// path, of all clients, of a tenant's pods and of one address: an answer takes
+	// milliseconds, so only who stalls has many.
 	maxInFlight  = 512
+	maxPerTenant = maxInFlight / 4
 	maxPerClient = 16
 )
 
@@ -74,15 +76,20 @@ func NewHandler(o Options) *Handler {
 		pods:    newRates(podRate, podBurst),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+protocol.ReportPath, s.authenticated(s.report))
-	mux.Handle("GET "+MetricsPath, &guarded{MetricsPath, s.tokens, o.Access, o.TenantMetrics})
+	// Each path has places of its own: who stalls reports keeps nobody from its peers.
+	handle := func(pattern string, handler http.Handler) {
+		mux.Handle(pattern, newPlaces(maxInFlight, maxPerClient).limit(handler))
+	}
+	handle("POST "+protocol.ReportPath, s.authenticated(s.report))
+	handle("GET "+MetricsPath, &guarded{MetricsPath, s.tokens, o.Access, o.TenantMetrics})
 	h := &Handler{}
 	if o.Peers != nil {
-		h.streams = &streams{store: o.Peers, lease: o.Lease, metrics: o.Metrics, leave: make(chan struct{})}
-		mux.Handle("GET "+protocol.PeersPath, s.authenticated(h.streams.open))
-		mux.Handle("GET "+protocol.ConnectedPath, &guarded{protocol.ConnectedPath, s.tokens, o.Access, connected(o.Peers)})
+		h.streams = &streams{store: o.Peers, lease: o.Lease, metrics: o.Metrics, patience: usualPatience(),
+			places: newPlaces(maxStreams, maxStreamsPerTenant), leave: make(chan struct{})}
+		handle("GET "+protocol.PeersPath, s.authenticated(h.streams.open))
+		handle("GET "+protocol.ConnectedPath, &guarded{protocol.ConnectedPath, s.tokens, o.Access, connected(o.Peers)})
 	}
-	h.Handler = observed(recovered(withDeadlines(newPlaces(maxInFlight, maxPerClient).limit(mux))), o.Metrics)
+	h.Handler = observed(recovered(withDeadlines(mux)), o.Metrics)
 	return h
 }
 
@@ -110,8 +117,10 @@ type sender struct {
 	tenant string
 }
 
-// authenticated lets pods of tenants pass, at a pod's rate.
+// authenticated lets pods of tenants pass, at a pod's rate, and so many of a tenant's at
+// once.
 func (s *server) authenticated(next func(http.ResponseWriter, *http.Request, sender)) http.Handler {
+	tenants := newPlaces(maxInFlight, maxPerTenant)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pod, refusal := s.tokens.authenticate(r)
 		if refusal != nil {
@@ -127,6 +136,11 @@ func (s *server) authenticated(next func(http.ResponseWriter, *http.Request, sen
 			refuse(w, http.StatusTooManyRequests, "too many requests from this pod")
 			return
 		}
+		if !tenants.begin(tenant) {
+			refuse(w, http.StatusTooManyRequests, "too many requests of this tenant's are under way")
+			return
+		}
+		defer tenants.end(tenant)
 		next(w, r, sender{*pod, tenant})
 	})
 }

@@ -2,12 +2,15 @@ package feed
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,20 +22,13 @@ import (
 )
 
 const (
-	// maxStreams of all pods.
-	maxStreams = 20000
-	// helloWithin is how long a pod may take to say hello, writeWithin to read what it
-	// is told, and ackWithin to apply it.
-	helloWithin = 5 * time.Second
-	writeWithin = 5 * time.Second
-	ackWithin   = 5 * time.Second
+	// maxStreams of all pods, and of one tenant's.
+	maxStreams          = 20000
+	maxStreamsPerTenant = maxStreams / 2
 	// maxLag is how many deltas a pod may be behind.
 	maxLag = 4096
 	// spareLines is how many more lines than it was told a pod may say.
 	spareLines = 16
-	// maxAge of a stream, of which up to a quarter is taken off by chance: so what
-	// nobody foresaw ends, and replicas come to have their share.
-	maxAge = time.Hour
 	// heldFirst and heldLast are how often it is looked whether a pod may hear.
 	heldFirst = 10 * time.Millisecond
 	heldLast  = 250 * time.Millisecond
@@ -40,14 +36,29 @@ const (
 	batch = 16 << 10
 )
 
+// patience is how long is waited for a pod.
+type patience struct {
+	// hello is for the first line, write for what it is told to be read, ack for it to
+	// be applied.
+	hello, write, ack time.Duration
+	// age is that of a stream, of which up to a quarter is taken off by chance: so what
+	// nobody foresaw ends, and replicas come to have their share.
+	age time.Duration
+}
+
+func usualPatience() patience {
+	return patience{hello: 5 * time.Second, write: 5 * time.Second, ack: 5 * time.Second, age: time.Hour}
+}
+
 // streams are the connections by which sidecars hear who their peers are.
 type streams struct {
 	store   *peers.Store
 	lease   time.Duration
 	metrics *Metrics
-	count   atomic.Int64
-	drain   atomic.Pointer[time.Duration]
-	leave   chan struct{} // closed when drain is set
+	patience
+	places *places // by tenant
+	drain  atomic.Pointer[time.Duration]
+	leave  chan struct{} // closed when drain is set
 }
 
 // open changes the protocol of a request of a pod's, and goes on by itself.
@@ -66,32 +77,56 @@ func (s *streams) open(w http.ResponseWriter, r *http.Request, from sender) {
 		refuse(w, http.StatusForbidden, err.Error())
 		return
 	}
-	if s.count.Add(1) > maxStreams {
-		s.count.Add(-1)
+	if !s.places.begin(from.tenant) {
 		refuse(w, http.StatusServiceUnavailable, "too many streams")
 		return
 	}
 	connection, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.count.Add(-1)
+		s.places.end(from.tenant)
 		klog.ErrorS(err, "Cannot take over a connection")
 		refuse(w, http.StatusInternalServerError, "internal error")
 		return
 	}
+	reader, err := small(connection, buffered.Reader)
 	go func() {
-		defer s.count.Add(-1)
-		one := &stream{streams: s, connection: connection, reader: buffered.Reader, pod: ref, ends: ends(from.Expires)}
-		err := one.run()
+		defer s.places.end(from.tenant)
+		if err != nil {
+			_ = connection.Close()
+			return
+		}
+		one := &stream{streams: s, connection: connection, reader: reader, pod: ref, ends: s.ends(from.Expires)}
+		err := guardedRun(one.run)
 		_ = connection.Close() // whatever it was, the sidecar comes again
 		s.metrics.ended(reasonOf(err))
 		klog.V(4).InfoS("Stream ended", "pod", klog.KRef(ref.Namespace, ref.Name), "reason", err)
 	}()
 }
 
+// small replaces a reader that keeps alive what the request needed: there are many
+// streams, and little is said on them.
+func small(connection net.Conn, reader *bufio.Reader) (*bufio.Reader, error) {
+	early, err := io.ReadAll(io.LimitReader(reader, int64(reader.Buffered())))
+	if err != nil {
+		return nil, fmt.Errorf("read what has come: %w", err)
+	}
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), connection), 512), nil
+}
+
+// guardedRun makes an end of a panic: no pod may end the server.
+func guardedRun(run func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			klog.ErrorS(nil, "A stream panicked", "panic", reason, "stack", string(debug.Stack()))
+			err = &endError{"panic", "internal error"}
+		}
+	}()
+	return run()
+}
+
 // ends is when a stream ends anyway: with the token, or of age.
-func ends(expires time.Time) time.Time {
-	age := maxAge - rand.N(maxAge/4)
-	if end := time.Now().Add(age); expires.IsZero() || end.Before(expires) {
+func (p patience) ends(expires time.Time) time.Time {
+	if end := time.Now().Add(p.age - rand.N(p.age/4)); expires.IsZero() || end.Before(expires) {
 		return end
 	}
 	return expires
@@ -136,7 +171,7 @@ func reasonOf(err error) string {
 // run serves the stream to its end.
 func (t *stream) run() error {
 	// What bounded the request bounds the stream no more.
-	if err := t.connection.SetDeadline(time.Now().Add(helloWithin)); err != nil {
+	if err := t.connection.SetDeadline(time.Now().Add(t.hello)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
 	const answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol.Upgrade + "\r\n\r\n"
@@ -156,7 +191,7 @@ func (t *stream) run() error {
 	defer t.member.Leave()
 	defer t.metrics.joined(t.member.Tenant())()
 	t.heard = make(chan error, 1)
-	go func() { t.heard <- t.hear() }()
+	go func() { t.heard <- guardedRun(t.hear) }()
 	cursor, err := t.begin()
 	if err != nil {
 		return err
@@ -236,7 +271,7 @@ func (t *stream) tell(cursor *peers.Line) error {
 	leave := t.streams.leave
 	var drained <-chan time.Time
 	var buffer []byte
-	await := awaited{version: cursor.Version, since: time.Now()}
+	await := awaited{version: cursor.Version, since: time.Now(), within: t.ack}
 	quiet := time.Now() // since when nothing was sent
 	timer := time.NewTimer(t.lease / 3)
 	defer timer.Stop()
@@ -296,19 +331,20 @@ func (t *stream) tell(cursor *peers.Line) error {
 type awaited struct {
 	version uint64
 	since   time.Time
+	within  time.Duration
 }
 
 // by is when it must have.
 func (a *awaited) by() time.Time {
 	if a.version == 0 {
-		return time.Now().Add(maxAge)
+		return time.Now().Add(time.Hour)
 	}
-	return a.since.Add(ackWithin)
+	return a.since.Add(a.within)
 }
 
 func (a *awaited) told(version, acked uint64, now time.Time) {
 	if a.version == 0 || acked >= a.version {
-		*a = awaited{version, now}
+		a.version, a.since = version, now
 	}
 }
 
@@ -316,10 +352,10 @@ func (a *awaited) told(version, acked uint64, now time.Time) {
 func (a *awaited) applied(told, acked uint64, now time.Time) bool {
 	switch {
 	case a.version == 0 || acked >= told:
-		*a = awaited{}
+		a.version = 0
 	case acked >= a.version:
-		*a = awaited{told, now}
-	case !now.Before(a.since.Add(ackWithin)):
+		a.version, a.since = told, now
+	case !now.Before(a.since.Add(a.within)):
 		return false
 	}
 	return true
@@ -335,7 +371,7 @@ func (t *stream) say(message protocol.ToSidecar) error {
 
 func (t *stream) write(text []byte, lines uint64) error {
 	t.lines.Add(lines)
-	if err := t.connection.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+	if err := t.connection.SetWriteDeadline(time.Now().Add(t.patience.write)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
 	n, err := t.connection.Write(text)

@@ -9,7 +9,12 @@ type beginning struct {
 	// early are the pods that were there and have not heard from this Store yet: they
 	// may have been told of addresses that are somebody else's by now.
 	early map[*pod]struct{}
+	// looked is when it was looked last who of them has heard.
+	looked time.Time
 }
+
+// lookEach is how often.
+const lookEach = time.Second
 
 // Begin is called when all that there is has been told. From now on pods are answered.
 func (s *Store) Begin() {
@@ -33,9 +38,10 @@ func (s *Store) Begin() {
 
 // beginEnded forgets who has heard, and in the end the beginning.
 func (s *Store) beginEnded(now time.Time) {
-	if s.begun == nil || s.begun.early == nil {
+	if s.begun == nil || s.begun.early == nil || now.Sub(s.begun.looked) < lookEach {
 		return
 	}
+	s.begun.looked = now
 	for p := range s.begun.early {
 		if s.pod(p.Namespace, p.Name) != p || s.heard(p, 1, now) {
 			delete(s.begun.early, p)

@@ -193,7 +193,7 @@ func TestBeginning(t *testing.T) {
 			t.Fatal("not held")
 		}
 		w.connects("alice", "web", 0).expects("10.0.0.1") // is old, and need not wait
-		w.Tick()
+		w.pass(lookEach)
 		young.expects("10.0.0.9")
 	})
 	t.Run("a lease", func(t *testing.T) {
