@@ -106,8 +106,8 @@ type Identity struct {
 	// Lease is how long a sidecar believes in its peers without a word from the
 	// webhook. Default: 15s.
 	Lease metav1.Duration `json:"lease,omitempty"`
-	// WhenFeedGone is what becomes of established connections between peers when
-	// the lease is over. Default: keep.
+	// WhenFeedGone is what becomes of established connections between peers, and of
+	// those with the outside, when the lease is over. Default: keep.
 	WhenFeedGone WhenFeedGone `json:"whenFeedGone,omitempty"`
 }
 
