@@ -296,8 +296,8 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := trimmed.(*corev1.Pod)
-	if !protected(got) || got.Labels != nil || got.Spec.NodeName != "" || len(got.Status.InitContainerStatuses) != 2 {
+	got := trimmed.(*member)
+	if !got.protected || got.ended || got.Namespace != "alice" || got.Name != "a" || got.Labels != nil || len(got.failures) != 0 {
 		t.Errorf("trimmed to %+v", got)
 	}
 }

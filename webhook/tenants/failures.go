@@ -29,16 +29,15 @@ type EventRecorder interface {
 // A firewall that cannot be brought in has closed the pod, itself included, so it
 // cannot report; but the kubelet writes its last words into the pod's status, and
 // raises Events of its back-off only. before is nil for a pod that is new here.
-func (r *statusRun) tellFailures(before, pod *corev1.Pod) {
+func (r *statusRun) tellFailures(before, pod *member) {
 	if pod.DeletionTimestamp != nil {
 		return
 	}
-	for _, status := range pod.Status.InitContainerStatuses {
-		ended := failureOf(status)
-		if ended == nil || before == nil && ended.FinishedAt.Time.Before(r.began.Add(-overlap)) {
+	for _, f := range pod.failures {
+		if before == nil && f.ended.FinishedAt.Time.Before(r.began.Add(-overlap)) {
 			continue
 		}
-		if known := knownFailure(before, status.Name); known != nil && *known == *ended {
+		if known := before.failure(f.container); known != nil && *known == *f.ended {
 			continue
 		}
 		if len(r.cluster.Index().Claimers(pod.Namespace)) == 0 {
@@ -46,21 +45,9 @@ func (r *statusRun) tellFailures(before, pod *corev1.Pod) {
 		}
 		r.events.Event(&corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
-			FieldPath: fmt.Sprintf("spec.initContainers{%s}", status.Name),
-		}, corev1.EventTypeWarning, reasonFailed, lastWords(status.Name, ended))
+			FieldPath: fmt.Sprintf("spec.initContainers{%s}", f.container),
+		}, corev1.EventTypeWarning, reasonFailed, lastWords(f.container, f.ended))
 	}
-}
-
-func knownFailure(pod *corev1.Pod, container string) *corev1.ContainerStateTerminated {
-	if pod == nil {
-		return nil
-	}
-	for _, status := range pod.Status.InitContainerStatuses {
-		if status.Name == container {
-			return failureOf(status)
-		}
-	}
-	return nil
 }
 
 // failureOf is how the container last ended, if it ended in failure: as it is, or

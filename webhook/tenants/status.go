@@ -20,7 +20,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
 // settle is how long changes gather before a status is written: pods come and go
@@ -86,39 +85,11 @@ func (s *StatusController) Run(ctx context.Context) error {
 func trim(object any) (any, error) {
 	switch o := object.(type) {
 	case *corev1.Pod:
-		trimmed := &corev1.Pod{ObjectMeta: identity(o.ObjectMeta), Status: corev1.PodStatus{Phase: o.Status.Phase}}
-		for _, status := range o.Status.InitContainerStatuses {
-			if status.Name == sidecarconfig.InitContainer || status.Name == sidecarconfig.FirewallContainer {
-				kept := corev1.ContainerStatus{
-					Name: status.Name, State: trimState(status.State), LastTerminationState: trimState(status.LastTerminationState),
-				}
-				trimmed.Status.InitContainerStatuses = append(trimmed.Status.InitContainerStatuses, kept)
-			}
-		}
-		return trimmed, nil
+		return newMember(o), nil
 	case *corev1.Namespace:
 		return &corev1.Namespace{ObjectMeta: identity(o.ObjectMeta)}, nil
 	}
 	return object, nil
-}
-
-// trimState leaves of a state which it is, and of a failure all.
-func trimState(state corev1.ContainerState) corev1.ContainerState {
-	switch {
-	case state.Running != nil:
-		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
-	case state.Terminated != nil && state.Terminated.ExitCode == 0:
-		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
-	case state.Terminated != nil:
-		return corev1.ContainerState{Terminated: state.Terminated}
-	}
-	return corev1.ContainerState{}
-}
-
-func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{
-		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
-	}
 }
 
 // statusRun is one term of office.
@@ -172,8 +143,8 @@ func (r *statusRun) follow() (unfollow func(), err error) {
 		return unfollow, err
 	}
 	_, err = r.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(pod any) { r.tellFailures(nil, pod.(*corev1.Pod)) },
-		UpdateFunc: func(before, pod any) { r.tellFailures(before.(*corev1.Pod), pod.(*corev1.Pod)) },
+		AddFunc:    func(pod any) { r.tellFailures(nil, pod.(*member)) },
+		UpdateFunc: func(before, pod any) { r.tellFailures(before.(*member), pod.(*member)) },
 	})
 	return unfollow, err
 }
@@ -257,32 +228,17 @@ func (r *statusRun) count(t *Tenant, status *v1alpha1.TenantStatus) error {
 			return err
 		}
 		for _, object := range pods {
-			pod := object.(*corev1.Pod)
-			if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			pod := object.(*member)
+			if pod.ended {
 				continue
 			}
 			status.Pods++
-			if protected(pod) {
+			if pod.protected {
 				status.ProtectedPods++
 			}
 		}
 	}
 	return nil
-}
-
-// protected tells whether the firewall was built and is watched. The names are
-// enough: no one else's container may have them in a tenant's pod.
-func protected(pod *corev1.Pod) bool {
-	var built, watched bool
-	for _, status := range pod.Status.InitContainerStatuses {
-		switch status.Name {
-		case sidecarconfig.InitContainer:
-			built = status.State.Terminated != nil && status.State.Terminated.ExitCode == 0
-		case sidecarconfig.FirewallContainer:
-			watched = status.State.Running != nil
-		}
-	}
-	return built && watched
 }
 
 func ready(t *Tenant, problems []Problem) metav1.Condition {
