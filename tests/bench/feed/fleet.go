@@ -87,7 +87,7 @@ func (f *fleet) land() {
 
 // await waits until all sidecars have a snapshot that is younger than the moment.
 func (f *fleet) await(ctx context.Context, moment time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for missing := f.sidecars; ; {
 		var rest []*sidecar
