@@ -12,6 +12,10 @@ import (
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
+// maxAddresses bounds an object's addresses, as the time of the rules grows with them
+// (threat A1). Kubernetes' own controllers write no object of more.
+const maxAddresses = 1000
+
 // Addresses is what the feed knows of addresses.
 type Addresses interface {
 	// Ranges are the cluster's, as sidecars are told; the zero value: unknown.
@@ -42,12 +46,17 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 		if object == nil {
 			continue
 		}
-		addresses, err := addressesOf(object.raw)
+		texts, err := addressesOf(object.raw)
 		if err != nil {
 			return err
 		}
 		var own, others []netip.Prefix
-		for _, address := range addresses {
+		for _, text := range texts {
+			address, err := netip.ParseAddr(text)
+			if err != nil {
+				continue // the rules refuse it
+			}
+			address = address.Unmap()
 			single := netip.PrefixFrom(address, address.BitLen())
 			switch {
 			case a.addresses.Denied(tenant.Name, address):
@@ -63,8 +72,8 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 }
 
 // addressesOf are those of Endpoints or an EndpointSlice, and those outside the cluster
-// by which a Service is reached. Text that is no address is the rules' to refuse.
-func addressesOf(raw json.RawMessage) ([]netip.Addr, error) {
+// by which a Service is reached, as they are written.
+func addressesOf(raw json.RawMessage) ([]string, error) {
 	type address struct {
 		IP string `json:"ip"`
 	}
@@ -89,7 +98,10 @@ func addressesOf(raw json.RawMessage) ([]netip.Addr, error) {
 	if err := unmarshal(raw, &object); err != nil {
 		return nil, fmt.Errorf("read the addresses: %w", err)
 	}
-	texts := append(object.Spec.ExternalIPs, object.Spec.LoadBalancerIP)
+	texts := object.Spec.ExternalIPs
+	if object.Spec.LoadBalancerIP != "" {
+		texts = append(texts, object.Spec.LoadBalancerIP)
+	}
 	for _, ingress := range object.Status.LoadBalancer.Ingress {
 		texts = append(texts, ingress.IP)
 	}
@@ -101,13 +113,7 @@ func addressesOf(raw json.RawMessage) ([]netip.Addr, error) {
 			texts = append(texts, address.IP)
 		}
 	}
-	var addresses []netip.Addr
-	for _, text := range texts {
-		if parsed, err := netip.ParseAddr(text); err == nil {
-			addresses = append(addresses, parsed.Unmap())
-		}
-	}
-	return addresses, nil
+	return texts, nil
 }
 
 // union is the sorted set of both. It changes neither.

@@ -145,7 +145,9 @@ func (a *Admission) judgeObject(ctx context.Context, request *admissionv1.Admiss
 	if unready := a.unready(t); len(unready) > 0 {
 		return t.decide(rego.Result{Violations: unready})
 	}
-	if len(object.raw) > maxPod {
+	if addresses, err := addressesOf(object.raw); err != nil {
+		return badRequest("%v", err)
+	} else if len(object.raw) > maxPod || len(addresses) > maxAddresses {
 		return t.decide(rego.Result{Violations: []rego.Violation{tooLargeObject(request.Kind.Kind)}})
 	}
 	in := a.question(request, t)

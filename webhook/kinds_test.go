@@ -255,6 +255,7 @@ func TestObjectsThatCannotBeJudgedAreDenied(t *testing.T) {
 	broken.engine, unknown.tenants = always(failing{}), failing{}
 	const service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ClusterIP}}"
 	large := fmt.Sprintf("{apiVersion: v1, kind: Endpoints, metadata: {name: %s}, subsets: []}", strings.Repeat("x", maxPod))
+	many := "{apiVersion: v1, kind: Endpoints, metadata: {name: e}, subsets: [{addresses: [" + strings.Repeat("{ip: 172.16.1.1},", maxAddresses+1) + "]}]}"
 	for name, test := range map[string]struct {
 		admission *Admission
 		resource  string
@@ -266,9 +267,10 @@ func TestObjectsThatCannotBeJudgedAreDenied(t *testing.T) {
 		"tenants unknown": {unknown, "services", "alice", service, "broken"},
 		"no namespace":    {good, "services", "", service, "without a namespace"},
 		"no object":       {good, "services", "alice", "", "no Service"},
-		"another type":    {good, "services", "alice", "{spec: []}", "is of type"},
+		"another type":    {good, "services", "alice", "{spec: []}", "read the addresses"},
 		"a claim":         {good, "persistentvolumes", "", "{spec: {claimRef: x}}", "decode PersistentVolume"},
 		"too large":       {good, "endpoints", "alice", large, "object-too-large: "},
+		"many addresses":  {good, "endpoints", "alice", many, "object-too-large: "},
 		"a label":         {good, "namespaces", "alice", "{metadata: {labels: [a]}}", "decode Namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {

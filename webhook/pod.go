@@ -33,7 +33,7 @@ func tooLargePod() rego.Violation {
 func tooLargeObject(kind string) rego.Violation {
 	return rego.Violation{
 		ID:      "object-too-large",
-		Message: fmt.Sprintf("the %s has more than %d KiB as JSON", kind, maxPod>>10),
+		Message: fmt.Sprintf("the %s has more than %d addresses, or more than %d KiB as JSON", kind, maxAddresses, maxPod>>10),
 		Remedy:  "split it",
 	}
 }

@@ -33,9 +33,9 @@ var (
 	binding      = route{"", "v1", "bindings", "", admissionv1.Create} // the older way
 	// serviceStatus is how a load balancer's addresses are written (threat S4).
 	serviceStatus = route{"", "v1", "services", "status", admissionv1.Update}
-	tenantCreate = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Create}
-	tenantUpdate = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Update}
-	tenantDelete = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Delete}
+	tenantCreate  = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Create}
+	tenantUpdate  = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Update}
+	tenantDelete  = route{v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "tenants", "", admissionv1.Delete}
 )
 
 // handler decides the requests of a route.

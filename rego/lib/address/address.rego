@@ -18,7 +18,14 @@ safe(text) if {
 }
 
 # METADATA
-# description: The address lies in the ranges of the tenant's own pods.
+# description: |
+#   The address lies in the ranges of the tenant's own pods. Looking for it among single
+#   ones, of which a tenant with addressing identity has a thousand, is fast.
+own(text) if {
+	some bits in ["/32", "/128"]
+	concat("", [text, bits]) in input.tenant.cidrs
+}
+
 own(text) if {
 	valid(text)
 	some cidr in input.tenant.cidrs
