@@ -70,6 +70,7 @@ func (p port) serve(shutdownTimeout time.Duration, stop <-chan struct{}) (draine
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
+		ConnState:         newConnections(maxConnections, addressConnections).follow,
 		ErrorLog:          log.New(serverLog{}, "", 0),
 	}, p.info.Listener, shutdownTimeout, stop)
 }
