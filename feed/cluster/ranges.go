@@ -21,7 +21,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 )
 
-// Ranges are the configured ones. A kind of them that is left out is detected.
+// Ranges are the configured ones. A kind of them that is left out is detected; nodes'
+// addresses are in any case, as what is configured of them is what else they answer at.
 type Ranges struct {
 	Pods, Services, Nodes []netip.Prefix
 	// Tenants are those of tenants with fixed ranges: pods too.
@@ -53,9 +54,7 @@ type serviceCIDR struct {
 
 func newDetector(kube kubernetes.Interface, store *peers.Store, configured Ranges) *detector {
 	d := &detector{configured: configured, store: store, nodes: map[string]node{}, services: map[string][]netip.Prefix{}}
-	if len(configured.Pods) == 0 || len(configured.Nodes) == 0 {
-		d.kinds = append(d.kinds, d.followNodes(kube))
-	}
+	d.kinds = append(d.kinds, d.followNodes(kube))
 	if len(configured.Services) == 0 {
 		d.kinds = append(d.kinds, d.followServiceCIDRs(kube))
 	}
@@ -182,7 +181,7 @@ func (d *detector) tell() {
 }
 
 func (d *detector) ranges() (protocol.Cluster, error) {
-	pods, services, nodes := d.configured.Pods, d.configured.Services, d.configured.Nodes
+	pods, services := d.configured.Pods, d.configured.Services
 	var seenPods, seenNodes, seenServices []netip.Prefix
 	for _, n := range d.nodes {
 		seenPods = append(seenPods, n.pods...)
@@ -199,9 +198,7 @@ func (d *detector) ranges() (protocol.Cluster, error) {
 	if len(services) == 0 {
 		services = seenServices
 	}
-	if len(nodes) == 0 {
-		nodes = seenNodes
-	}
+	nodes := slices.Concat(d.configured.Nodes, seenNodes)
 	cluster := protocol.Cluster{Pods: aggregate(slices.Concat(pods, d.configured.Tenants)), Services: aggregate(services), Nodes: aggregate(nodes)}
 	return cluster, errors.Join(
 		few("podCIDRs", "Nodes' podCIDRs", cluster.Pods), few("serviceCIDRs", "ServiceCIDRs", cluster.Services),
