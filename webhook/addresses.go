@@ -35,13 +35,7 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 	if a.addresses == nil || !slices.Contains([]string{"services", "endpoints", "endpointslices"}, resource) {
 		return nil
 	}
-	ranges := a.addresses.Ranges()
-	in.Cluster.PodCIDRs = union(in.Cluster.PodCIDRs, ranges.Pods)
-	in.Cluster.ServiceCIDRs = union(in.Cluster.ServiceCIDRs, ranges.Services)
-	in.Cluster.NodeCIDRs = union(in.Cluster.NodeCIDRs, ranges.Nodes)
-	if tenant == nil {
-		return nil
-	}
+	var addresses []netip.Addr
 	for _, object := range objects {
 		if object == nil {
 			continue
@@ -50,25 +44,48 @@ func (a *Admission) addFacts(in *rego.Input, tenant *tenants.Tenant, resource st
 		if err != nil {
 			return err
 		}
-		var own, others []netip.Prefix
 		for _, text := range texts {
-			address, err := netip.ParseAddr(text)
-			if err != nil {
-				continue // the rules refuse it
-			}
-			address = address.Unmap()
-			single := netip.PrefixFrom(address, address.BitLen())
-			switch {
-			case a.addresses.Denied(tenant.Name, address):
-				others = append(others, single)
-			case resource != serviceKind.resource && tenant.Spec.Addressing.Mode == v1alpha1.AddressingIdentity && a.addresses.Holder(address) == tenant.Name:
-				own = append(own, single)
+			if address, err := netip.ParseAddr(text); err == nil { // else the rules refuse it
+				addresses = append(addresses, address.Unmap())
 			}
 		}
-		in.Tenant.CIDRs = union(in.Tenant.CIDRs, own)
-		in.Cluster.TenantCIDRs = union(in.Cluster.TenantCIDRs, others)
 	}
+	ranges := a.addresses.Ranges()
+	in.Cluster.PodCIDRs = union(in.Cluster.PodCIDRs, relevant(ranges.Pods, addresses))
+	in.Cluster.ServiceCIDRs = union(in.Cluster.ServiceCIDRs, relevant(ranges.Services, addresses))
+	in.Cluster.NodeCIDRs = union(in.Cluster.NodeCIDRs, relevant(ranges.Nodes, addresses))
+	if tenant == nil {
+		return nil
+	}
+	var own, others []netip.Prefix
+	for _, address := range addresses {
+		single := netip.PrefixFrom(address, address.BitLen())
+		switch {
+		case a.addresses.Denied(tenant.Name, address):
+			others = append(others, single)
+		case resource != serviceKind.resource && tenant.Spec.Addressing.Mode == v1alpha1.AddressingIdentity && a.addresses.Holder(address) == tenant.Name:
+			own = append(own, single)
+		}
+	}
+	in.Tenant.CIDRs = union(in.Tenant.CIDRs, own)
+	in.Cluster.TenantCIDRs = union(in.Cluster.TenantCIDRs, others)
 	return nil
+}
+
+// relevant are the ranges that hold one of the addresses: the rules compare each address
+// with all that is left (A1), and nodes alone may have 256. One always stays, as none
+// would mean that nobody knows of any.
+func relevant(ranges []netip.Prefix, addresses []netip.Addr) []netip.Prefix {
+	var holding []netip.Prefix
+	for _, candidate := range ranges {
+		if slices.ContainsFunc(addresses, candidate.Contains) {
+			holding = append(holding, candidate)
+		}
+	}
+	if len(holding) == 0 {
+		return ranges[:min(1, len(ranges))]
+	}
+	return holding
 }
 
 // addressesOf are those of Endpoints or an EndpointSlice, and those outside the cluster
