@@ -128,8 +128,8 @@ const (
 type Cluster struct {
 	PodCIDRs     []string `json:"podCIDRs,omitempty"`
 	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`
-	// NodeCIDRs holds all node addresses; needed as soon as there is a Tenant
-	// with addressing cidr.
+	// NodeCIDRs holds node addresses; all of them as soon as there is a Tenant
+	// with addressing cidr. Addressing identity adds those of the Nodes.
 	NodeCIDRs []string `json:"nodeCIDRs,omitempty"`
 	// TenantCIDRs holds all ranges that tenants with addressing cidr get, now
 	// and later: firewalls drop all of it but their own tenant's ranges.
