@@ -52,16 +52,10 @@ func (e events) Event(object runtime.Object, _, reason, message string) {
 	e <- fmt.Sprintf("%s/%s %s: %s", pod.Namespace, pod.Name, reason, message)
 }
 
-// TestSidecarReportsToTheWebhook: what a sidecar tells is an Event on its pod.
-func TestSidecarReportsToTheWebhook(t *testing.T) {
-	raised := make(events, 10)
-	registry := metrics.NewKubeRegistry()
-	server := httptest.NewUnstartedServer(feed.NewHandler(feed.Options{
-		Tokens:  tokens{},
-		Tenant:  func(namespace string) string { return namespace },
-		Events:  raised,
-		Metrics: feed.NewMetrics(registry, registry),
-	}))
+// serve starts a feed, and says where it is as sidecars are told.
+func serve(t *testing.T, options feed.Options) *config.Feed {
+	t.Helper()
+	server := httptest.NewUnstartedServer(feed.NewHandler(options))
 	pair, err := certs.SelfSigned(serverName)
 	if err != nil {
 		t.Fatal(err)
@@ -74,17 +68,33 @@ func TestSidecarReportsToTheWebhook(t *testing.T) {
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{loaded}}
 	server.StartTLS()
 	t.Cleanup(server.Close)
+	return &config.Feed{Address: netip.MustParseAddrPort(server.Listener.Addr().String()), ServerName: serverName, CA: string(certificate)}
+}
 
-	client, err := report.New(&config.Feed{
-		Address: netip.MustParseAddrPort(server.Listener.Addr().String()), ServerName: serverName, CA: string(certificate),
-	}, slog.New(slog.DiscardHandler))
+// tokenFile holds the token that is known.
+func tokenFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(name, []byte("web's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestSidecarReportsToTheWebhook: what a sidecar tells is an Event on its pod.
+func TestSidecarReportsToTheWebhook(t *testing.T) {
+	raised := make(events, 10)
+	registry := metrics.NewKubeRegistry()
+	client, err := report.New(serve(t, feed.Options{
+		Tokens:  tokens{},
+		Tenant:  func(namespace string) string { return namespace },
+		Events:  raised,
+		Metrics: feed.NewMetrics(registry, registry),
+	}), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.TokenFile = filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(client.TokenFile, []byte("web's"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	client.TokenFile = tokenFile(t)
 	go client.Run(t.Context())
 	client.Report(t.Context(), protocol.Record{Drops: &protocol.Drops{Direction: protocol.Out, Reason: "P3", Packets: 7}})
 	client.Report(t.Context(), protocol.Record{Tampering: &protocol.Tampering{
