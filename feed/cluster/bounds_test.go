@@ -25,9 +25,14 @@ func TestHugeObjectsAreNotKept(t *testing.T) {
 				served = append(served, corev1.ServicePort{Name: name, Port: int32(i + 1)})
 			}
 			half := len(named) / 2
-			pod, _ := trimPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: all}, Spec: corev1.PodSpec{
+			object := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: all}, Spec: corev1.PodSpec{
 				Containers: []corev1.Container{{Ports: named[:half]}, {Ports: named[half:]}},
-			}})
+			}}
+			if pod, _ := trimPod(object); pod.Labels != nil || pod.Ports != nil {
+				t.Error("labels and ports of a pod that nobody can reach are kept")
+			}
+			object.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
+			pod, _ := trimPod(object)
 			if len(pod.Labels) != size.labels || len(pod.Ports) != size.ports {
 				t.Errorf("of the pod %d labels and %d ports are kept, not %d and %d", len(pod.Labels), len(pod.Ports), size.labels, size.ports)
 			}

@@ -59,7 +59,7 @@ func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
 	}
 	p := peers.Pod{
 		Namespace: shared(pod.Namespace), Name: pod.Name, UID: string(pod.UID), Created: pod.CreationTimestamp.Time,
-		Labels: labels(pod.Labels), Ports: namedPorts(pod), Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
+		Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
 		Listens: slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == config.FirewallContainer }),
 	}
 	if pod.DeletionTimestamp != nil {
@@ -67,6 +67,10 @@ func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
 	}
 	for _, ip := range pod.Status.PodIPs {
 		p.Addresses = appendAddress(p.Addresses, ip.IP)
+	}
+	if len(p.Addresses) > 0 && !p.Ended {
+		// Without an address it is not reached: pods that never run cost next to nothing.
+		p.Labels, p.Ports = labels(pod.Labels), namedPorts(pod)
 	}
 	return p, true
 }
