@@ -297,7 +297,7 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := trimmed.(*member)
-	if !got.protected || got.ended || got.Namespace != "alice" || got.Name != "a" || got.Labels != nil || len(got.failures) != 0 {
+	if !got.protected || got.ended || got.namespace != "alice" || got.name != "a" || got.deleted || len(got.failures) != 0 {
 		t.Errorf("trimmed to %+v", got)
 	}
 }

@@ -30,7 +30,7 @@ type EventRecorder interface {
 // cannot report; but the kubelet writes its last words into the pod's status, and
 // raises Events of its back-off only. before is nil for a pod that is new here.
 func (r *statusRun) tellFailures(before, pod *member) {
-	if pod.DeletionTimestamp != nil {
+	if pod.deleted {
 		return
 	}
 	for _, f := range pod.failures {
@@ -40,11 +40,11 @@ func (r *statusRun) tellFailures(before, pod *member) {
 		if known := before.failure(f.container); known != nil && *known == *f.ended {
 			continue
 		}
-		if len(r.cluster.Index().Claimers(pod.Namespace)) == 0 {
+		if len(r.cluster.Index().Claimers(pod.namespace)) == 0 {
 			return
 		}
 		r.events.Event(&corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
+			APIVersion: "v1", Kind: "Pod", Namespace: pod.namespace, Name: pod.name, UID: pod.uid,
 			FieldPath: fmt.Sprintf("spec.initContainers{%s}", f.container),
 		}, corev1.EventTypeWarning, reasonFailed, lastWords(f.container, f.ended))
 	}

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
@@ -12,13 +13,19 @@ import (
 // member is what the status of Tenants needs of a pod. A corev1.Pod takes many times the
 // memory, with nothing in it but this.
 type member struct {
-	metav1.ObjectMeta // name, namespace, UID, version and deletion alone
-	// ended: nothing of it runs any more, nor will.
-	ended bool
+	namespace, name, version string
+	uid                      types.UID
+	// deleted: it is being deleted. ended: nothing of it runs any more, nor will.
+	deleted, ended bool
 	// protected: the firewall was built and is watched.
 	protected bool
 	// failures are those of the sidecar's containers that ended in failure last.
 	failures []failure
+}
+
+// GetObjectMeta is what informers know objects by.
+func (m *member) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Namespace: m.namespace, Name: m.name, ResourceVersion: m.version, UID: m.uid}
 }
 
 type failure struct {
@@ -28,9 +35,11 @@ type failure struct {
 
 func newMember(pod *corev1.Pod) *member {
 	m := &member{
-		ObjectMeta: identity(pod.ObjectMeta),
-		ended:      pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
-		protected:  protected(pod),
+		namespace: unique.Make(pod.Namespace).Value(), // of which there is one copy
+		name:      pod.Name, version: pod.ResourceVersion, uid: pod.UID,
+		deleted:   pod.DeletionTimestamp != nil,
+		ended:     pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		protected: protected(pod),
 	}
 	for _, container := range []string{sidecarconfig.InitContainer, sidecarconfig.FirewallContainer} {
 		for _, status := range pod.Status.InitContainerStatuses {
@@ -68,11 +77,4 @@ func protected(pod *corev1.Pod) bool {
 		}
 	}
 	return built && watched
-}
-
-// identity is who an object is. Of a namespace's name there is one copy.
-func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{
-		Name: m.Name, Namespace: unique.Make(m.Namespace).Value(), UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
-	}
 }

@@ -87,7 +87,7 @@ func trim(object any) (any, error) {
 	case *corev1.Pod:
 		return newMember(o), nil
 	case *corev1.Namespace:
-		return &corev1.Namespace{ObjectMeta: identity(o.ObjectMeta)}, nil
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.Name, ResourceVersion: o.ResourceVersion}}, nil
 	}
 	return object, nil
 }
