@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 
@@ -119,6 +120,11 @@ func (o *options) startFeed(ctx context.Context, source *source, open metrics.Ku
 		return nil, err
 	}
 	f.service = service
+	if os.Getenv("GOGC") == "" {
+		// Most of the heap is what is known of the cluster, and stays: half as much
+		// beside it is room enough for what comes and goes.
+		debug.SetGCPercent(50)
+	}
 	read := source.identity.follow(ctx, source)
 	f.ready = func() error { return errors.Join(service.ready(), read()) }
 	return f, nil

@@ -15,10 +15,10 @@ import (
 // lease. Still, no pod hears of its peers while a pod of another tenant takes its address
 // for a peer's.
 func TestReusedAddresses(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			n := newNode(t, seed)
-			for range 1500 {
+			for range 1000 {
 				n.step()
 				n.check()
 				if t.Failed() {
