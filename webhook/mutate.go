@@ -79,6 +79,9 @@ func (a *Admission) mutatePod(ctx context.Context, request *admissionv1.Admissio
 	if settled != nil {
 		return *settled
 	}
+	if len(object.raw) > maxPod { // which would be refused after its patch was made, as large as it
+		return terms.decide(rego.Result{Violations: []rego.Violation{tooLargePod()}})
+	}
 	mutations, err := a.createMutations(terms.tenant, object.pod)
 	if err != nil {
 		return failed(err)

@@ -258,6 +258,7 @@ func TestValidateLargePod(t *testing.T) {
 	}
 	large := filled(good, maxPod)
 	for name, d := range map[string]decision{
+		"mutate": a.Mutate(t.Context(), newRequest(podCreate, "alice", large, nil)),
 		"create": a.Validate(t.Context(), newRequest(podCreate, "alice", large, nil)),
 		"update": a.Validate(t.Context(), newRequest(podUpdate, "alice", filled(good, maxPod+1), large)),
 	} {
