@@ -33,6 +33,9 @@ type summary struct {
 	Pods           int     `json:"pods"`
 	Tenants        int     `json:"tenants"`
 	ChangesPerS    float64 `json:"changes_per_s"`
+	// WriteP50 and WriteP99 are from before the write: more than from the event.
+	WriteP50 float64 `json:"write_to_applied_ms_p50"`
+	WriteP99 float64 `json:"write_to_applied_ms_p99"`
 }
 
 // details is what the summary was made of, and how it grows.
@@ -116,7 +119,7 @@ func (r *results) finish() {
 	m := d.Main
 	r.Summary = summary{
 		m.Applied.P50, m.Applied.P99, m.BytesPerChange, m.ServerRSS, m.ServerCores, d.Reconnects[0].All,
-		m.Sidecars, m.Pods, m.Tenants, m.ChangesPerS,
+		m.Sidecars, m.Pods, m.Tenants, m.ChangesPerS, m.Sent.P50, m.Sent.P99,
 	}
 }
 
