@@ -12,6 +12,9 @@ type tomb struct {
 	owner   owner
 	until   time.Time
 	waits   []wait
+	// last is a pod that had not heard when it was looked last. It is asked first, as
+	// there may be many tombs that wait for one of thousands of pods.
+	last *pod
 }
 
 // wait is for the pods of a namespace to have applied a version.
@@ -74,16 +77,26 @@ func (s *Store) laid(t *tomb, now time.Time) bool {
 		return true
 	}
 	for _, w := range t.waits {
-		if w.namespace.tenant != nil && !w.namespace.tenant.Identity {
-			continue // fixed ranges have no peers from here
+		if t.last != nil && w.namespace.pods[t.last.Name] == t.last && w.on(s, t.last, now) {
+			return false
 		}
+	}
+	for _, w := range t.waits {
 		for _, p := range w.namespace.pods {
-			if !s.heard(p, w.version, now) {
+			if w.on(s, p, now) {
+				t.last = p
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// on tells whether it is a wait for a pod of its namespace. Fixed ranges have no peers
+// from here.
+func (w wait) on(s *Store, p *pod, now time.Time) bool {
+	fixed := w.namespace.tenant != nil && !w.namespace.tenant.Identity
+	return !fixed && !s.heard(p, w.version, now)
 }
 
 // heard tells whether a pod, if it may run, has applied a version. One that another has
