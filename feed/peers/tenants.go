@@ -56,7 +56,8 @@ func (s *Store) SetTenants(all []Tenant) {
 	}
 	var c concern
 	for _, t := range slices.Concat(gone, came) {
-		c = c.and(s.concernOfTenant(&t))
+		more := s.concernOfTenant(&t)
+		c.addresses, c.externals = append(c.addresses, more.addresses...), append(c.externals, more.externals...)
 	}
 	s.change(c, func() { s.replaceTenants(gone, came) })
 	for _, t := range gone {
