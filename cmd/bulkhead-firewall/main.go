@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bulkhead-dev/bulkhead/feed/protocol"
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
@@ -138,6 +140,7 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 			return found, err
 		},
 		Interval: interval,
+		Spent:    spent,
 		Retry:    retry,
 		Count:    count,
 		Log:      log,
@@ -187,6 +190,19 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 	}
 	go rest(ctx, log)
 	return firewall.Watch(ctx)
+}
+
+// spent is the processor's time that this process has used, and the tools that it ran.
+func spent() time.Duration {
+	var all time.Duration
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var usage unix.Rusage
+		if err := unix.Getrusage(who, &usage); err != nil {
+			continue // getrusage(2) fails for what is no such number or address
+		}
+		all += time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	return all
 }
 
 // addresses are those of the pod that it may tell the feed.

@@ -61,9 +61,12 @@ type Firewall struct {
 	// Changes wakes Watch; closed when no more can come.
 	Changes <-chan struct{}
 	// Interval is how often Watch looks unasked, for what raises no event. It
-	// waits longer where a look takes long, so as to use no more than a
+	// waits longer where a look costs much, so as to use no more than a
 	// two-hundredth of a processor.
 	Interval time.Duration
+	// Spent is the time of a processor that the process and its tools have used: on
+	// a busy machine a look takes long and costs no more.
+	Spent func() time.Duration
 	// Retry is how long Watch waits after a failure.
 	Retry time.Duration
 	// Count is how often Watch asks what was dropped.
@@ -84,7 +87,7 @@ type Firewall struct {
 	tamperings int
 }
 
-// leisure is how many times as long as a look takes Watch waits until the next.
+// leisure is how many times as long as a look costs Watch waits until the next.
 const leisure = 200
 
 // Ensure looks, plans and applies once. After an error the guard stands, unless
@@ -227,9 +230,9 @@ func (f *Firewall) Watch(ctx context.Context) error {
 			f.count(unbroken)
 			return nil
 		}
-		start := time.Now()
+		before := f.Spent()
 		err := f.ensure(unbroken, audit)
-		wait := max(f.Interval, leisure*time.Since(start))
+		wait := max(f.Interval, leisure*(f.Spent()-before))
 		if err != nil {
 			wait = f.Retry
 		} else if time.Since(counted) >= f.Count {

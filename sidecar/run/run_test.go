@@ -116,6 +116,7 @@ func newBench() *bench {
 		Look:     func() (rules.Pod, error) { return b.pod, nil },
 		Changes:  b.changes,
 		Interval: 5 * time.Second,
+		Spent:    func() time.Duration { return time.Duration(time.Now().UnixNano()) },
 		Retry:    time.Second,
 		Count:    10 * time.Second,
 		Log:      slog.New(slog.NewJSONHandler(&b.log, nil)),
@@ -292,6 +293,25 @@ func TestLooksAreNotDear(t *testing.T) {
 		synctest.Wait()
 		if after, _ := b.enforcer.calls(); after > before+1 {
 			t.Errorf("looked %d times for a second each in %d seconds", after-before, leisure)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestBusyMachine holds that looks go on where they take long and cost little.
+func TestBusyMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.Spent = func() time.Duration { return 0 }
+		b.enforcer.will(nil, nil, time.Second)
+		stop := b.watch(t)
+		before, _ := b.enforcer.calls()
+		time.Sleep(3 * (b.Interval + time.Second))
+		synctest.Wait()
+		if after, _ := b.enforcer.calls(); after < before+2 {
+			t.Errorf("looked %d times in three intervals", after-before)
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
