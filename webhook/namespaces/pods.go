@@ -9,8 +9,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// page is how many pods are read, and held, at a time.
-const page = 500
+// page is how many pods are read, and held, at a time. A tenant can make each a megabyte.
+const page = 50
 
 // Pods reads pods live. It keeps none.
 type Pods struct {
