@@ -89,10 +89,10 @@ func start(t *testing.T, client Client) *Cluster {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not %s after 20 s", what)
+			t.Fatalf("not %s after a minute", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
