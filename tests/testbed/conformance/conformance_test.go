@@ -18,18 +18,28 @@ import (
 // TestPodSecurityConformance runs the whole suite: every control, level and version, as pods, which must be refused,
 // and as Deployments, which must be warned of. A first run compiles Kubernetes: give it -timeout 40m.
 func TestPodSecurityConformance(t *testing.T) {
+	c, _ := startWithWebhook(t)
+	config := c.RESTConfig()
+	config.WarningHandlerWithContext = nil // the suite has one of its own
+	psatest.Run(t, psatest.Options{ClientConfig: config})
+}
+
+// startWithWebhook starts a control plane without the plugin and with Bulkhead in its place, and returns the webhook's
+// certificate.
+func startWithWebhook(t *testing.T) (c *cluster.Cluster, certificate []byte) {
+	t.Helper()
 	if reason := host.Unsupported(); reason != "" {
 		t.Skip(reason)
 	}
 	if testing.Short() {
-		t.Skip("-short: the suite starts a control plane")
+		t.Skip("-short: the test starts a control plane")
 	}
 	repository, err := filepath.Abs(filepath.Join("..", "..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
 	webhook := build(t, repository)
-	c, err := cluster.Start(t.Context(), cluster.Options{
+	c, err = cluster.Start(t.Context(), cluster.Options{
 		Repository:       repository,
 		APIServerFlags:   []string{"--disable-admission-plugins=PodSecurity"},
 		ControlPlaneOnly: true,
@@ -47,10 +57,7 @@ func TestPodSecurityConformance(t *testing.T) {
 	if err := createPrivileged(t, c); err != nil {
 		t.Fatalf("without Bulkhead nobody should refuse a privileged pod: %v", err)
 	}
-	startWebhook(t, c, webhook)
-	config := c.RESTConfig()
-	config.WarningHandlerWithContext = nil // the suite has one of its own
-	psatest.Run(t, psatest.Options{ClientConfig: config})
+	return c, startWebhook(t, c, webhook)
 }
 
 // createPrivileged asks, as a dry run, for a pod that no labelled namespace has.

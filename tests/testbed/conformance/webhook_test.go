@@ -21,7 +21,7 @@ const address = "127.0.0.1"
 
 const port = "8443"
 
-// config makes Bulkhead what Kubernetes' own plugin is: the labels of namespaces decide, and nobody is a tenant.
+// config makes Bulkhead what Kubernetes' own plugin is: the labels of namespaces decide where nobody is a tenant.
 const config = `
 apiVersion: config.bulkhead.dev/v1alpha1
 kind: BulkheadConfiguration
@@ -29,6 +29,11 @@ exempt: {namespaces: [kube-system]}
 unassigned: ignore
 podSecurity: {namespaceLabels: honour}
 workloadTemplates: warn
+cluster:
+  podCIDRs: [10.244.0.0/16]
+  serviceCIDRs: [10.96.0.0/16]
+  nodeCIDRs: [192.168.0.0/24]
+  tenantCIDRs: [172.16.0.0/16]
 sidecar: {image: registry.local/bulkhead/firewall:dev}
 `
 
@@ -52,8 +57,8 @@ webhooks:
       - {apiGroups: [batch], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [jobs, cronjobs]}
 `
 
-// startWebhook runs that bulkhead-webhook on the node, and returns when it refuses.
-func startWebhook(t *testing.T, c *cluster.Cluster, webhook []byte) {
+// startWebhook runs that bulkhead-webhook on the node, and returns its certificate when it refuses.
+func startWebhook(t *testing.T, c *cluster.Cluster, webhook []byte) (certificate []byte) {
 	t.Helper()
 	crds := filepath.Join(c.Options().Repository, "charts", "bulkhead", "crds")
 	if _, err := c.Kubectl(t.Context(), "apply", "-f", crds); err != nil {
@@ -116,6 +121,7 @@ func startWebhook(t *testing.T, c *cluster.Cluster, webhook []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return certificate
 }
 
 // build compiles bulkhead-webhook from the sources as they are.
