@@ -34,7 +34,9 @@ const anything = ""
 var rules = []rule{
 	{folder: "api", ours: []string{"api"}, theirs: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/json", "sigs.k8s.io/yaml", "github.com/google/go-containerregistry/pkg/name"}},
 	{folder: "certs", theirs: []string{anything}},
-	{folder: "rego", ours: []string{"rego"}, theirs: []string{"github.com/open-policy-agent/opa"}},
+	// Text of JSON, as bytes.
+	{folder: "internal/rawjson"},
+	{folder: "rego", ours: []string{"rego", "internal/rawjson"}, theirs: []string{"github.com/open-policy-agent/opa"}},
 	// The contract between webhook and sidecar.
 	{folder: "sidecar/config"},
 	// The contract between the webhook's feed and the sidecar.
@@ -43,10 +45,10 @@ var rules = []rule{
 	{folder: "feed/peers", ours: []string{"feed/protocol"}},
 	{folder: "feed", ours: []string{"feed", "api", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "sidecar", ours: []string{"sidecar", "feed/protocol"}, theirs: sidecarLibraries},
-	{folder: "webhook", ours: []string{"webhook", "rego", "api", "certs", "feed/protocol", "sidecar/config"}, theirs: []string{anything}},
+	{folder: "webhook", ours: []string{"webhook", "internal/rawjson", "rego", "api", "certs", "feed/protocol", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "verify/packet"},
 	{folder: "verify/probe", ours: []string{"verify/packet"}, theirs: sidecarLibraries},
-	{folder: "check", ours: []string{"check", "webhook", "rego", "api"}, theirs: []string{anything}},
+	{folder: "check", ours: []string{"check", "webhook", "rego", "api", "feed/protocol", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "verify", ours: []string{"verify", "api", "sidecar/config"}, theirs: []string{anything}},
 	{folder: "cmd/bulkhead-probe", ours: []string{"verify/probe"}, theirs: sidecarLibraries},
 	{folder: "cmd/bulkhead-firewall", ours: []string{"sidecar", "feed/protocol"}, theirs: sidecarLibraries},
