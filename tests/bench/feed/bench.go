@@ -23,7 +23,7 @@ type bench struct {
 	fleet   *fleet   // of the main measurement
 }
 
-// run does it all.
+// run does it all. What was found before an error is found.
 func run(ctx context.Context, o options) (_ *results, err error) {
 	dir, err := os.MkdirTemp("", "bulkhead-bench-")
 	if err != nil {
@@ -56,7 +56,7 @@ func run(ctx context.Context, o options) (_ *results, err error) {
 		began := time.Now()
 		progress("%s", step.title)
 		if err := step.do(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.title, err)
+			return b.results, fmt.Errorf("%s: %w", step.title, err)
 		}
 		progress("  took %s", time.Since(began).Round(time.Second))
 	}

@@ -69,7 +69,7 @@ func startControlPlane(ctx context.Context, dir, binary string) (_ *controlPlane
 	if err != nil {
 		return nil, err
 	}
-	if c.server, err = startProcess(dir, "apiserver", nil, binary, append(flags, "--etcd-servers="+client, fmt.Sprintf("--secure-port=%d", ports[2]))...); err != nil {
+	if c.server, err = startProcess(dir, "apiserver", []string{"GOMEMLIMIT=8GiB"}, binary, append(flags, "--etcd-servers="+client, fmt.Sprintf("--secure-port=%d", ports[2]))...); err != nil {
 		return nil, err
 	}
 	if err := c.connect(); err != nil {

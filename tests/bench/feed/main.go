@@ -34,8 +34,8 @@ import (
 const usage = `Usage: feed [flags]
 
 Measures the identity feed with a real API server and simulated sidecars, and writes
-bench-feed.json and bench-feed-details.json. Progress on stderr. Takes about fifteen
-minutes and 6 GiB of memory.
+bench-feed.json and bench-feed-details.json. Progress on stderr. Takes about ten minutes
+and 10 GiB of memory.
 
 Flags:
 `
@@ -111,14 +111,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	found, err := run(ctx, o)
-	if err == nil {
-		err = found.write(o.out)
+	if found != nil && found.Details.Main != nil {
+		err = errors.Join(err, found.write(o.out))
+		found.print(os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "feed: %v\n", err)
 		os.Exit(1)
 	}
-	found.print(os.Stdout)
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -126,16 +127,21 @@ func (p *process) processorTime() (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / clockTicks, nil
 }
 
-// freePorts of the loopback.
+// freePorts of the loopback, below those that the kernel takes for connections: another
+// program's connection must not have one before it is listened on.
 func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", loopback+":0")
+	const lowest, end, attempts = 20000, 32768, 100
+	var ports []int
+	for range attempts {
+		port := lowest + rand.IntN(end-lowest)
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer listener.Close() // not before all are found, or one might come twice
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, errors.New("there are no free ports")
 }

@@ -118,8 +118,11 @@ func (r *results) finish() {
 	}
 	m := d.Main
 	r.Summary = summary{
-		m.Applied.P50, m.Applied.P99, m.BytesPerChange, m.ServerRSS, m.ServerCores, d.Reconnects[0].All,
+		m.Applied.P50, m.Applied.P99, m.BytesPerChange, m.ServerRSS, m.ServerCores, 0,
 		m.Sidecars, m.Pods, m.Tenants, m.ChangesPerS, m.Sent.P50, m.Sent.P99,
+	}
+	if len(d.Reconnects) > 0 {
+		r.Summary.ReconnectAll = d.Reconnects[0].All
 	}
 }
 
