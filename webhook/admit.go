@@ -48,6 +48,7 @@ type Admission struct {
 	addresses  Addresses
 	running    Pods
 	patience   time.Duration // with which they are checked
+	checking   chan struct{} // is full while they are, for one request at a time
 	sidecars   sidecars
 	decisions  *decisions
 }
@@ -87,6 +88,7 @@ func NewAdmission(config *configv1alpha1.BulkheadConfiguration, parts Parts) (*A
 		addresses:  parts.Addresses,
 		running:    parts.Pods,
 		patience:   existingPatience,
+		checking:   make(chan struct{}, 1),
 		sidecars:   sidecars,
 		decisions:  newDecisions(parts.Remember),
 	}, nil

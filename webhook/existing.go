@@ -52,6 +52,12 @@ func (a *Admission) warnOfExisting(ctx context.Context, request *admissionv1.Adm
 	if err != nil || !raised(was.standards.enforce, t.standards.enforce) {
 		return nil, err
 	}
+	select {
+	case a.checking <- struct{}{}:
+		defer func() { <-a.checking }()
+	default: // who may label a namespace could have it checked without end (threat A1)
+		return []string{"existing pods are not checked against the new PodSecurity enforce level: others are just now"}, nil
+	}
 	limited, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
 	in := a.question(request, t)

@@ -102,3 +102,38 @@ func TestExistingPods(t *testing.T) {
 		}
 	})
 }
+
+// asking labels another namespace while its pods are looked at.
+type asking struct{ meanwhile func() }
+
+func (a asking) Each(context.Context, string, func(*corev1.Pod) bool) error {
+	a.meanwhile()
+	return nil
+}
+
+// TestExistingPodsOfOneAtATime: who labels namespaces without end takes no more of the
+// webhook's time than one.
+func TestExistingPodsOfOneAtATime(t *testing.T) {
+	var a *Admission
+	label := func() decision {
+		const namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: default, labels: {pod-security.kubernetes.io/enforce: %s}}}"
+		return a.Validate(t.Context(), objectRequest(t, "namespaces", "default", fmt.Sprintf(namespace, "restricted"), fmt.Sprintf(namespace, "privileged")))
+	}
+	var inside []decision
+	a = newTestAdmissionWithParts(t, Parts{Pods: asking{func() { inside = append(inside, label()) }}}, func(c *configv1alpha1.BulkheadConfiguration) {
+		c.PodSecurity.NamespaceLabels = configv1alpha1.NamespaceLabelsHonour
+	})
+	for range 2 {
+		if d := label(); !d.allowed || len(d.warnings) > 0 {
+			t.Errorf("one: %+v", d)
+		}
+	}
+	if len(inside) != 2 {
+		t.Fatalf("pods were looked at %d times, not twice", len(inside))
+	}
+	for _, d := range inside {
+		if !d.allowed || len(d.warnings) != 1 || !strings.HasPrefix(d.warnings[0], "existing pods are not checked") {
+			t.Errorf("another meanwhile: %+v", d)
+		}
+	}
+}
