@@ -59,7 +59,7 @@ func (b builder) admitted() (peers, kept []netip.Prefix) {
 	c := b.live.Cluster
 	pods := disjoint(b.family.prefixes(c.Pods))
 	among := disjoint(slices.Concat(pods, b.family.prefixes(c.Services)))
-	special := disjoint(slices.Concat(singles(b.gateways), b.family.prefixes(c.Nodes), b.family.metadata(), []netip.Prefix{linkLocal(), b.family.loopback()}, b.family.groups()))
+	special := disjoint(slices.Concat(singles(b.gateways), b.family.prefixes(c.Nodes), b.family.metadata(), b.family.neighbours(), []netip.Prefix{linkLocal(), b.family.loopback()}, b.family.groups()))
 	all := b.family.ascending(b.live.Peers)
 	peers = make([]netip.Prefix, 0, len(all))
 	for _, addr := range all {
