@@ -36,7 +36,8 @@ func TestRefusedValues(t *testing.T) {
 
 		"identity without feed":      {"feed: {enabled: false}\ntenants: [{name: a, spec: {namespaces: [a]}}]", "tenant a has addressing identity, which needs the feed"},
 		"public without a namespace": {"tenants: [{name: a, spec: {namespaces: [a], public: [web]}}]", "at '/tenants/0/spec/public/0'"},
-		"lease":                      {"config: {identity: {lease: soon}}", "at '/config/identity/lease'"},
+		"lease":                      {"config: {identity: {lease: 1s}}", "at '/config/identity/lease'"},
+		"long lease":                 {"config: {identity: {lease: 11m}}", "at '/config/identity/lease'"},
 		"tenants without nodes":      {"config: {cluster: {tenantCIDRs: [172.16.0.0/16]}}\ntenants:\n" + tenant("a", "a"), "tenant a has addressing cidr, but config.cluster.nodeCIDRs is empty"},
 		"tenants without ranges":     {"config: {cluster: {nodeCIDRs: [10.0.0.0/24]}}\ntenants:\n" + tenant("a", "a"), "config.cluster.tenantCIDRs is empty"},
 		"tenant twice":               {ranges + "tenants:\n" + tenant("a", "a") + tenant("a", "b"), "a is given twice"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func newTerms(ctx context.Context, o *Options, in *input, objects []*object) (*t
 			return nil, err
 		}
 		known = slices.Concat(found, withoutTenants(objects, found))
-	} else if named != "" && len(validation.IsDNS1123Subdomain(named)) > 0 {
+	} else if named != "" && (len(validation.IsDNS1123Subdomain(named)) > 0 || slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(named))) {
 		return nil, fmt.Errorf("--tenant %s: no such file, nor a name that a tenant can have", named)
 	}
 	t.add(known)

@@ -81,7 +81,7 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.tlsMinVersion, "tls-min-version", o.tlsMinVersion, "lowest TLS `version`: VersionTLS12 (default) or VersionTLS13")
 	flags.StringSliceVar(&o.tlsCipherSuites, "tls-cipher-suites", o.tlsCipherSuites, "cipher `suites` of TLS 1.2; default: Go's")
 
-	flags.StringVar(&o.feedService, "feed-service", o.feedService, "serve the feed, to which sidecars report, behind the Service of this `NAMESPACE/NAME`, on its port 443. Default: none")
+	flags.StringVar(&o.feedService, "feed-service", o.feedService, "serve the feed, by which sidecars hear of their peers and report, behind the Service of this `NAMESPACE/NAME`, on its port 443. Default: none")
 	flags.IntVar(&o.feedPort, "feed-port", o.feedPort, "HTTPS `port` of the feed; its certificate is that of --tls-cert-file")
 	flags.StringVar(&o.feedCAFile, "feed-ca-file", o.feedCAFile, "PEM `file` of the CAs by which sidecars know the feed; followed when it changes")
 
