@@ -19,23 +19,38 @@ const (
 	bodyTimeout = 3 * time.Second
 	// bodiesPerClient bounds the bodies that one address sends at a time.
 	bodiesPerClient = 128
-	// smallBody is enough for nearly every review; more is large.
-	smallBody = 256 << 10
+	// smallBody is enough for nearly every review, mediumBody for a pod of hundreds of
+	// containers; more is large.
+	smallBody, mediumBody = 32 << 10, 256 << 10
 	// reservedBody is what is reserved for a body at once.
 	reservedBody = 16 << 10
-	// smallBodies bounds the bytes of small bodies in work, largeBodies the number of
-	// large ones. Work takes about twenty times a body's size in memory.
-	smallBodies = 8 << 20
-	largeBodies = 2
+	// smallBodies and mediumBodies bound the bytes of such bodies in work, largeBodies the
+	// number of large ones. Work takes about twenty times a body's size in memory.
+	smallBodies, mediumBodies = 6 << 20, 2 << 20
+	largeBodies               = 2
 )
 
-// memory is what all reviews together may take.
+// memory is what all reviews together may take. Those of each size have their own: who
+// sends pods of a thousand containers without end, which take a second to judge, keeps
+// nobody waiting but others who do.
 type memory struct {
-	small, large *semaphore.Weighted
+	small, medium, large *semaphore.Weighted
 }
 
 func newMemory() memory {
-	return memory{semaphore.NewWeighted(smallBodies), semaphore.NewWeighted(largeBodies)}
+	return memory{semaphore.NewWeighted(smallBodies), semaphore.NewWeighted(mediumBodies), semaphore.NewWeighted(largeBodies)}
+}
+
+// pool is where a body takes its weight; its length may be unknown.
+func (m memory) pool(length int64) (pool *semaphore.Weighted, weight int64) {
+	switch {
+	case length < 0 || length > mediumBody:
+		return m.large, 1
+	case length > smallBody:
+		return m.medium, length
+	default:
+		return m.small, length
+	}
 }
 
 // intake receives a review's body before the review takes a place among those in
@@ -57,9 +72,8 @@ func (i *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w, r, i.name, i.metrics)
 		return
 	}
-	pool, weight := i.memory.small, r.ContentLength
-	if r.ContentLength < 0 || r.ContentLength > smallBody {
-		pool, weight = i.memory.large, 1
+	pool, weight := i.memory.pool(r.ContentLength)
+	if pool == i.memory.large {
 		if err := pool.Acquire(r.Context(), weight); err != nil {
 			overloaded().write(w, r, i.name, i.metrics)
 			return
@@ -71,7 +85,7 @@ func (i *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w, r, i.name, i.metrics)
 		return
 	}
-	if pool == i.memory.small {
+	if pool != i.memory.large {
 		if err := pool.Acquire(r.Context(), weight); err != nil {
 			overloaded().write(w, r, i.name, i.metrics)
 			return

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -330,6 +331,59 @@ func TestIntakeBoundsBodiesPerClient(t *testing.T) {
 	}
 	if i.end("10.0.0.2"); len(i.sending) != 0 {
 		t.Errorf("clients that are gone are remembered: %v", i.sending)
+	}
+}
+
+// TestLargeReviewsKeepNoSmallOnesWaiting: while reviews of any larger size take all that
+// there is for them, and more of them wait, a usual one is served.
+func TestLargeReviewsKeepNoSmallOnesWaiting(t *testing.T) {
+	for _, size := range []int{mediumBody, mediumBody + 1} {
+		entered, leave := make(chan struct{}), make(chan struct{})
+		i := &intake{
+			metrics: NewMetrics(metrics.NewKubeRegistry()), memory: newMemory(), sending: map[string]int{},
+			next: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if r.ContentLength > smallBody {
+					entered <- struct{}{}
+					<-leave
+				}
+			}),
+		}
+		post := func(size int) int {
+			request := httptest.NewRequest(http.MethodPost, ValidatePath, strings.NewReader(strings.Repeat(" ", size)))
+			request.Header.Set("Content-Type", "application/json")
+			answer := httptest.NewRecorder()
+			i.ServeHTTP(answer, request)
+			return answer.Code
+		}
+		const more = 3 * smallBodies / mediumBody
+		var large sync.WaitGroup
+		for range more {
+			large.Go(func() {
+				if code := post(size); code != http.StatusOK {
+					t.Errorf("a review of %d bytes: code %d", size, code)
+				}
+			})
+		}
+		places := largeBodies
+		if size == mediumBody {
+			places = mediumBodies / mediumBody
+		}
+		for range places {
+			<-entered
+		}
+		if !i.memory.small.TryAcquire(smallBodies) {
+			t.Errorf("those of %d bytes take of what is there for usual ones", size)
+		} else {
+			i.memory.small.Release(smallBodies)
+		}
+		if code := post(smallBody); code != http.StatusOK {
+			t.Errorf("a usual one beside those of %d bytes: code %d", size, code)
+		}
+		close(leave)
+		for range more - places {
+			<-entered
+		}
+		large.Wait()
 	}
 }
 
