@@ -40,15 +40,28 @@ const (
 
 // liveSets are the sets of a family, empty if the pod takes no part in it.
 func (b builder) liveSets() (peers Set, others []Set) {
-	var admitted, kept, nodes, outside, exceptions []netip.Prefix
+	var admitted, kept, nodes, services, outside, cluster []netip.Prefix
 	if b.live != nil {
 		admitted, kept = b.admitted()
-		nodes = newRanges(slices.Concat(singles(b.gateways), b.family.prefixes(b.live.Cluster.Nodes), b.family.neighbours()))
-		outside, exceptions = b.outside()
+		nodes, services = b.nodeMembers()
+		outside, cluster = b.outside()
 	}
 	return b.set(peersSet, admitted, nil), []Set{
-		b.set(keptSet, kept, nil), b.set(nodesSet, nodes, nil), b.set(outsideSet, outside, exceptions),
+		b.set(keptSet, kept, nil), b.set(nodesSet, nodes, services), b.set(outsideSet, outside, cluster),
 	}
+}
+
+// nodeMembers are the nodes' addresses but metadata services, where those are not dropped
+// before.
+func (b builder) nodeMembers() (members, exceptions []netip.Prefix) {
+	members = newRanges(slices.Concat(singles(b.gateways), b.family.prefixes(b.live.Cluster.Nodes), b.family.neighbours()))
+	if b.config.Egress.Metadata == config.Deny {
+		return members, nil
+	}
+	exceptions = newRanges(b.family.metadata())
+	return filtered(members, func(p netip.Prefix) bool {
+		return !slices.ContainsFunc(exceptions, func(service netip.Prefix) bool { return service.Bits() <= p.Bits() && service.Overlaps(p) })
+	}), exceptions
 }
 
 // admitted are the peers, and those of them with whom only what is established goes

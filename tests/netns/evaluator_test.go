@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
+	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
 	network "github.com/bulkhead-dev/bulkhead/tests/namespace"
 	"github.com/bulkhead-dev/bulkhead/tests/specification"
@@ -61,6 +62,9 @@ func proveEvaluator(t *testing.T, family rules.Family, direction specification.D
 	if identity {
 		of.Config, of.Live = l.identity(), l.told(l.alice2)
 		of.Live.Open, of.Live.Lapsed = l.public(), direction == specification.Forward
+		if direction == specification.Out {
+			of.Config.Egress = config.Egress{Metadata: config.Allow, Nodes: config.Allow, External: config.Allow}
+		}
 	}
 	var plan rules.Plan
 	if err := p.ensurePlan(t, apply.NFTables, &failing{}, func(facts rules.Pod) (rules.Plan, error) {

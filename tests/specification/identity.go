@@ -68,7 +68,8 @@ func serviceRanges() []string {
 }
 
 func clusterNodes() []string {
-	return []string{"10.250.0.0/24", "10.244.1.1/32", "192.168.5.0/24", "172.16.1.2/32", "fd01::/64", "fd00:1::2/128", "2001:db8::/32"}
+	return []string{"10.250.0.0/24", "10.244.1.1/32", "192.168.5.0/24", "172.16.1.2/32", "fd01::/64", "fd00:1::2/128", "2001:db8::/32",
+		"100.64.0.0/10", "169.254.170.2/32", "169.254.0.0/16", "fd00:ec2::/32"}
 }
 
 // strangers are outside the cluster, unless the ranges happen to hold them.
