@@ -463,9 +463,9 @@ func TestEnd(t *testing.T) {
 		running.Go(func() { b.Run(ctx) })
 		s := b.accept()
 		s.tell(snapshot(1, "10.244.0.8"))
-		go s.acked(1)
 		b.Applied(b.Told())
 		cancel()
+		s.acked(1)
 		running.Wait()
 		if _, err := fmt.Fprint(s, "x"); err == nil {
 			t.Error("the stream is open after the end")
