@@ -35,6 +35,7 @@ func extensions() []string {
 		"libxt_set.so",
 		"libxt_standard.so",
 		"libxt_tcp.so",
+		"libxt_udp.so",
 	}
 }
 
