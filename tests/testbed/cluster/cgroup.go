@@ -126,6 +126,9 @@ func removeTree(dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := thaw(dir); err != nil {
+		return err
+	}
 	for _, entry := range entries {
 		if entry.IsDir() {
 			if err := removeTree(filepath.Join(dir, entry.Name())); err != nil {
@@ -134,4 +137,19 @@ func removeTree(dir string) error {
 		}
 	}
 	return syscall.Rmdir(dir)
+}
+
+// thaw lets the processes of a cgroup die: a container that a fault has paused when Ctrl-C came is killed, but stays
+// (cgroup-v1/freezer-subsystem, cgroup-v2 "cgroup.freeze").
+func thaw(dir string) error {
+	for file, value := range map[string]string{"freezer.state": "THAWED", "cgroup.freeze": "0"} {
+		path := filepath.Join(dir, file)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(value), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
