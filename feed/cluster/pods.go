@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/bulkhead-dev/bulkhead/feed/peers"
@@ -26,17 +25,9 @@ const maxKept = 128
 func followPods(kube kubernetes.Interface, store *peers.Store) follower {
 	client := kube.CoreV1().Pods(metav1.NamespaceAll)
 	return &kind[*corev1.Pod, peers.Pod]{
-		name: "pods",
-		list: func(ctx context.Context, options metav1.ListOptions) ([]*corev1.Pod, metav1.ListMeta, error) {
-			list, err := client.List(ctx, options)
-			if err != nil {
-				return nil, metav1.ListMeta{}, err
-			}
-			return pointers(list.Items), list.ListMeta, nil
-		},
-		watch: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, options)
-		},
+		name:    "pods",
+		list:    listed(client.List, func(l *corev1.PodList) ([]corev1.Pod, metav1.ListMeta) { return l.Items, l.ListMeta }),
+		watch:   client.Watch,
 		trim:    trimPod,
 		set:     store.SetPod,
 		remove:  store.DeletePod,
@@ -44,12 +35,20 @@ func followPods(kube kubernetes.Interface, store *peers.Store) follower {
 	}
 }
 
-func pointers[T any](items []T) []*T {
-	all := make([]*T, len(items))
-	for i := range items {
-		all[i] = &items[i]
+// listed makes a kind's list of a client's, whose lists have the type L.
+func listed[L, T any](list func(context.Context, metav1.ListOptions) (L, error), parts func(L) ([]T, metav1.ListMeta)) func(context.Context, metav1.ListOptions) ([]*T, metav1.ListMeta, error) {
+	return func(ctx context.Context, options metav1.ListOptions) ([]*T, metav1.ListMeta, error) {
+		found, err := list(ctx, options)
+		if err != nil {
+			return nil, metav1.ListMeta{}, err
+		}
+		items, meta := parts(found)
+		all := make([]*T, len(items))
+		for i := range items {
+			all[i] = &items[i]
+		}
+		return all, meta, nil
 	}
-	return all
 }
 
 // trimPod keeps nothing of pods in their node's network: their address is the node's.

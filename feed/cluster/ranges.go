@@ -13,7 +13,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
@@ -64,18 +63,10 @@ func newDetector(kube kubernetes.Interface, store *peers.Store, configured Range
 func (d *detector) followNodes(kube kubernetes.Interface) follower {
 	client := kube.CoreV1().Nodes()
 	return &kind[*corev1.Node, node]{
-		name: "nodes",
-		list: func(ctx context.Context, options metav1.ListOptions) ([]*corev1.Node, metav1.ListMeta, error) {
-			list, err := client.List(ctx, options)
-			if err != nil {
-				return nil, metav1.ListMeta{}, err
-			}
-			return pointers(list.Items), list.ListMeta, nil
-		},
-		watch: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, options)
-		},
-		trim: trimNode,
+		name:  "nodes",
+		list:  listed(client.List, func(l *corev1.NodeList) ([]corev1.Node, metav1.ListMeta) { return l.Items, l.ListMeta }),
+		watch: client.Watch,
+		trim:  trimNode,
 		set: func(n node, _ uint64) {
 			d.change(func() bool {
 				old, known := d.nodes[n.name]
@@ -123,21 +114,19 @@ func appendPrefix(to []netip.Prefix, text string) []netip.Prefix {
 // there were none.
 func (d *detector) followServiceCIDRs(kube kubernetes.Interface) follower {
 	client := kube.NetworkingV1().ServiceCIDRs()
+	list := listed(client.List, func(l *networkingv1.ServiceCIDRList) ([]networkingv1.ServiceCIDR, metav1.ListMeta) {
+		return l.Items, l.ListMeta
+	})
 	return &kind[*networkingv1.ServiceCIDR, serviceCIDR]{
 		name: "servicecidrs",
 		list: func(ctx context.Context, options metav1.ListOptions) ([]*networkingv1.ServiceCIDR, metav1.ListMeta, error) {
-			list, err := client.List(ctx, options)
-			switch {
-			case apierrors.IsNotFound(err):
+			all, meta, err := list(ctx, options)
+			if apierrors.IsNotFound(err) {
 				return nil, metav1.ListMeta{}, nil
-			case err != nil:
-				return nil, metav1.ListMeta{}, err
 			}
-			return pointers(list.Items), list.ListMeta, nil
+			return all, meta, err
 		},
-		watch: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, options)
-		},
+		watch: client.Watch,
 		trim: func(object *networkingv1.ServiceCIDR) (serviceCIDR, bool) {
 			c := serviceCIDR{name: object.Name}
 			for _, text := range object.Spec.CIDRs {

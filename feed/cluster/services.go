@@ -1,13 +1,11 @@
 package cluster
 
 import (
-	"context"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/bulkhead-dev/bulkhead/feed/peers"
@@ -16,17 +14,9 @@ import (
 func followServices(kube kubernetes.Interface, store *peers.Store) follower {
 	client := kube.CoreV1().Services(metav1.NamespaceAll)
 	return &kind[*corev1.Service, peers.Service]{
-		name: "services",
-		list: func(ctx context.Context, options metav1.ListOptions) ([]*corev1.Service, metav1.ListMeta, error) {
-			list, err := client.List(ctx, options)
-			if err != nil {
-				return nil, metav1.ListMeta{}, err
-			}
-			return pointers(list.Items), list.ListMeta, nil
-		},
-		watch: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, options)
-		},
+		name:    "services",
+		list:    listed(client.List, func(l *corev1.ServiceList) ([]corev1.Service, metav1.ListMeta) { return l.Items, l.ListMeta }),
+		watch:   client.Watch,
 		trim:    trimService,
 		set:     func(v peers.Service, _ uint64) { store.SetService(v) },
 		remove:  func(namespace, name string, _ uint64) { store.DeleteService(namespace, name) },
