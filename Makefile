@@ -116,7 +116,7 @@ bench-admission: ## out/bench-admission.json: reviews beside PSA's and Gatekeepe
 	@go run ./tests/bench/admission
 
 .PHONY: bench-feed
-bench-feed: testbed ## out/bench-feed.json: the identity feed with 1,000 tenants and 100,000 pods in a real API server (10 min, 10 GiB)
+bench-feed: testbed ## out/bench-feed.json: the identity feed with 1,000 tenants and 100,000 pods in a real API server (18 min, 10 GiB)
 	@$(TESTBED) build
 	@go run ./tests/bench/feed
 

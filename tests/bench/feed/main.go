@@ -34,7 +34,7 @@ import (
 const usage = `Usage: feed [flags]
 
 Measures the identity feed with a real API server and simulated sidecars, and writes
-bench-feed.json and bench-feed-details.json. Progress on stderr. Takes about ten minutes
+bench-feed.json and bench-feed-details.json. Progress on stderr. Takes about 18 minutes
 and 10 GiB of memory.
 
 Flags:
