@@ -3,6 +3,7 @@
 package netns
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/tests/fakefeed"
 )
+
+var reuseFor = flag.Duration("reuse-for", 30*time.Second, "how long TestReuseOfAnAddress hands its address on")
 
 // reused is the address that changes hands.
 const reused = "172.16.1.77"
@@ -49,16 +52,18 @@ func TestReuseOfAnAddress(t *testing.T) {
 		own.peer.run(t, f.identity(own.name))
 		acked(t, own.view, 1)
 		own.counts = count(t, own.peer, own.peer.ipv4)
-		shoot(t, own.peer.namespace, own.name, x)
+		own.shots = shoot(t, own.peer.namespace, own.name, x)
 	}
-	duration := 30 * time.Second
+	duration := *reuseFor
 	if testing.Short() {
 		duration = 3 * time.Second
 	}
+	var outward, inward int64 // attempts across: of the holder, and on it
 	var waits, inits []time.Duration
 	turn := 1
 	for deadline := time.Now().Add(duration); time.Now().Before(deadline); turn++ {
 		own, other := tenants[turn%2], tenants[1-turn%2]
+		fired := other.shots.fired.Load()
 		name := fmt.Sprintf("x%d", turn)
 		p := l.holder(t, turn)
 		started := time.Now()
@@ -76,16 +81,17 @@ func TestReuseOfAnAddress(t *testing.T) {
 		inits = append(inits, time.Since(started))
 		before := own.counts.of(own.name).Load()
 		hears := count(t, p, x)
-		stop := []func(){shoot(t, p.namespace, own.name, tenants[0].peer.ipv4), shoot(t, p.namespace, own.name, tenants[1].peer.ipv4)}
+		fair, foul := shoot(t, p.namespace, own.name, own.peer.ipv4), shoot(t, p.namespace, own.name, other.peer.ipv4)
 		begun := time.Now()
 		if !eventually(func() bool { return own.counts.of(own.name).Load() > before && hears.of(own.name).Load() > 0 }) {
 			t.Fatalf("turn %d: %s does not get through to its own", turn, own.name)
 		}
 		waits = append(waits, time.Since(begun))
-		for _, end := range stop {
-			end()
-		}
+		fair.end()
+		foul.end()
 		hears.end()
+		outward += foul.fired.Load()
+		inward += other.shots.fired.Load() - fired
 		if wrong := hears.of(other.name).Load(); wrong > 0 {
 			t.Fatalf("turn %d: %d packets of %s reached the address that is %s's", turn, wrong, other.name, own.name)
 		}
@@ -96,8 +102,8 @@ func TestReuseOfAnAddress(t *testing.T) {
 	}
 	slices.Sort(waits)
 	slices.Sort(inits)
-	t.Logf("%d turns; bulkhead-init with its wait p50 %s, p99 %s; then to the first packet both ways p50 %s, p99 %s", len(waits),
-		inits[len(inits)/2], inits[len(inits)*99/100], waits[len(waits)/2], waits[len(waits)*99/100])
+	t.Logf("%d turns; %d attempts of the new holder on the old one's peers and %d of theirs on it, none came through; bulkhead-init with its wait p50 %s, p99 %s; then to the first packet both ways p50 %s, p99 %s",
+		len(waits), outward, inward, inits[len(inits)/2], inits[len(inits)*99/100], waits[len(waits)/2], waits[len(waits)*99/100])
 	if len(waits) < 5 {
 		t.Errorf("only %d turns: the test is too slow to prove anything", len(waits))
 	}
@@ -109,6 +115,7 @@ type reuser struct {
 	peer   *pod
 	view   *fakefeed.View
 	counts *counts
+	shots  *shots
 }
 
 // holder makes a pod with the address, always behind the same MAC: nothing may be lost to
@@ -173,9 +180,14 @@ func count(t testing.TB, p *pod, addr netip.Addr) *counts {
 	return c
 }
 
-// shoot sends a tenant's name to an address without a pause, until the function returned
-// is called or the test ends.
-func shoot(t testing.TB, from *namespace, tenant string, to netip.Addr) (stop func()) {
+// shots are sent without a pause until they end, by the function or with the test.
+type shots struct {
+	fired atomic.Int64 // those that the firewall refused to the sender too
+	end   func()
+}
+
+// shoot sends a tenant's name to an address.
+func shoot(t testing.TB, from *namespace, tenant string, to netip.Addr) *shots {
 	t.Helper()
 	var socket net.Conn
 	from.must(t, func() (err error) {
@@ -183,8 +195,8 @@ func shoot(t testing.TB, from *namespace, tenant string, to netip.Addr) (stop fu
 		return err
 	})
 	done := make(chan struct{})
-	stop = func() { _ = socket.Close(); <-done }
-	t.Cleanup(stop)
+	s := &shots{end: func() { _ = socket.Close(); <-done }}
+	t.Cleanup(s.end)
 	go func() {
 		defer close(done)
 		for {
@@ -192,9 +204,10 @@ func shoot(t testing.TB, from *namespace, tenant string, to netip.Addr) (stop fu
 				if _, err := socket.Write([]byte(tenant)); err != nil && !soft(err) {
 					return
 				}
+				s.fired.Add(1)
 			}
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	return stop
+	return s
 }
