@@ -48,12 +48,21 @@ func Demo(ctx context.Context, repository string, log *progress.Log) (*results.R
 	})
 }
 
+// Choice is what of All or AllCIDR is played.
+type Choice struct {
+	Only     []string      // what has these ids; empty for all
+	ReuseFor time.Duration // how long addresses change hands
+}
+
+// ReuseFor is how long addresses change hands in the end-to-end test.
+const ReuseFor = time.Minute
+
 // All plays all of verify's checks with addressing identity, on the plainest network: one bridge and one range for all
 // pods. Those with Services are played in both of kube-proxy's modes. What becomes of pods when addresses are used again
-// and when the webhook comes and goes is played too. If only is not empty, it plays what has these ids.
-func All(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error) {
-	options := cluster.Options{Repository: repository, Log: log}
-	lived := faults.LiveIDs()
+// and when the webhook comes and goes is played too, and what is done to firewalls by force.
+func All(ctx context.Context, repository string, choice Choice, log *progress.Log) (*results.Report, error) {
+	options, only := cluster.Options{Repository: repository, Log: log}, choice.Only
+	lived := slices.Concat(faults.LiveIDs(), faults.IDs())
 	services := selection{checks: throughServices(), suffix: "-nftables", qualifier: ", kube-proxy in nftables mode"}
 	if len(only) > 0 {
 		lived, services.checks = intersect(lived, only), intersect(services.checks, only)
@@ -67,7 +76,7 @@ func All(ctx context.Context, repository string, only []string, log *progress.Lo
 				step{"certManager", "install cert-manager", r.certManager},
 				step{"prepare", "prepare namespaces and images", r.prepare}),
 			when(onChecks, step{"without", "play without Bulkhead", r.verify(false, everything)}),
-			when(len(lived) > 0, step{"liveWithout", "play the life of addresses without Bulkhead", r.faults(false, lived)}),
+			when(len(lived) > 0, step{"liveWithout", "play faults and the life of addresses without Bulkhead", r.faults(false, lived, choice)}),
 			when(onServices,
 				step{"proxyNFTables", "kube-proxy in nftables mode", r.proxyMode(cluster.ProxyNFTables)},
 				step{"withoutNFTables", "play Services without Bulkhead", r.verify(false, services)}),
@@ -76,20 +85,20 @@ func All(ctx context.Context, repository string, only []string, log *progress.Lo
 				step{"withNFTables", "play Services with Bulkhead", r.verify(true, services)},
 				step{"proxyIPTables", "kube-proxy in iptables mode", r.proxyMode(cluster.ProxyIPTables)}),
 			when(onChecks, step{"with", "play with Bulkhead", r.verify(true, everything)}),
-			when(len(lived) > 0, step{"liveWith", "play the life of addresses with Bulkhead", r.faults(true, lived)}),
+			when(len(lived) > 0, step{"liveWith", "play faults and the life of addresses with Bulkhead", r.faults(true, lived, choice)}),
 			when(true, step{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall}))
 	})
 }
 
 // AllCIDR plays with addressing cidr, on routed links: verify's checks of packets and Services, those between pods again
-// over their second interfaces, and the faults. If only is not empty, it plays what has these ids.
-func AllCIDR(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error) {
-	options := cluster.Options{Repository: repository, Ranges: Ranges(), Routed: true, Second: SecondRanges(), Log: log}
-	forced := faults.IDs()
+// over their second interfaces, and of the faults those that are only here or have more than one interface to look after.
+func AllCIDR(ctx context.Context, repository string, choice Choice, log *progress.Log) (*results.Report, error) {
+	options, only := cluster.Options{Repository: repository, Ranges: Ranges(), Routed: true, Second: SecondRanges(), Log: log}, choice.Only
+	forced := append(faults.RangedIDs(), "sidecar-killed", "build-hangs", "tampering")
 	first := selection{checks: union(betweenPods(), without(throughServices(), "S2-public")), suffix: "-cidr", qualifier: ", addressing cidr"}
 	second := selection{checks: betweenPods(), iface: cluster.SecondInterface, suffix: "-macvlan", qualifier: ", over macvlan"}
 	if len(only) > 0 {
-		forced, first.checks, second.checks = intersect(forced, only), intersect(first.checks, only), intersect(second.checks, only)
+		forced, first.checks, second.checks = intersect(union(forced, faults.IDs()), only), intersect(first.checks, only), intersect(second.checks, only)
 	}
 	return play(ctx, options, func(r *run) []step {
 		return slices.Concat(
@@ -99,11 +108,11 @@ func AllCIDR(ctx context.Context, repository string, only []string, log *progres
 				step{"prepare", "prepare namespaces and images", r.prepare}),
 			when(len(first.checks) > 0, step{"without", "play without Bulkhead", r.verify(false, first)}),
 			when(len(second.checks) > 0, step{"withoutMacvlan", "play without Bulkhead, over macvlan", r.verify(false, second)}),
-			when(len(forced) > 0, step{"faultsWithout", "play faults without Bulkhead", r.faults(false, forced)}),
+			when(len(forced) > 0, step{"faultsWithout", "play faults without Bulkhead", r.faults(false, forced, choice)}),
 			when(true, step{"bulkhead", "install Bulkhead", r.bulkhead}),
 			when(len(first.checks) > 0, step{"with", "play with Bulkhead", r.verify(true, first)}),
 			when(len(second.checks) > 0, step{"withMacvlan", "play with Bulkhead, over macvlan", r.verify(true, second)}),
-			when(len(forced) > 0, step{"faultsWith", "play faults with Bulkhead", r.faults(true, forced)}),
+			when(len(forced) > 0, step{"faultsWith", "play faults with Bulkhead", r.faults(true, forced, choice)}),
 			when(true, step{"uninstall", "uninstall Bulkhead and start a pod", r.uninstall}))
 	})
 }
@@ -176,8 +185,10 @@ func (r *run) verify(protected bool, chosen selection) func(context.Context) err
 	return func(ctx context.Context) error { return verify(ctx, r.cluster, chosen, protected, r.report) }
 }
 
-func (r *run) faults(protected bool, ids []string) func(context.Context) error {
-	return func(ctx context.Context) error { return faults.Play(ctx, r.cluster, ids, protected, r.report) }
+func (r *run) faults(protected bool, ids []string, choice Choice) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return faults.Play(ctx, r.cluster, ids, choice.ReuseFor, protected, r.report)
+	}
 }
 
 func (r *run) proxyMode(mode cluster.ProxyMode) func(context.Context) error {

@@ -21,11 +21,11 @@ import (
 // what it leaves behind. A first run compiles Kubernetes and needs more than go test's ten minutes: give it -timeout 40m.
 func TestExperiments(t *testing.T) { playAll(t, All, "experiments.json") }
 
-// TestExperimentsCIDR does the same with addressing cidr, second interfaces and faults.
+// TestExperimentsCIDR does the same with addressing cidr and second interfaces.
 func TestExperimentsCIDR(t *testing.T) { playAll(t, AllCIDR, "experiments-cidr.json") }
 
 // whole is All or AllCIDR.
-type whole func(ctx context.Context, repository string, only []string, log *progress.Log) (*results.Report, error)
+type whole func(ctx context.Context, repository string, choice Choice, log *progress.Log) (*results.Report, error)
 
 func playAll(t *testing.T, play whole, file string) {
 	if reason := host.Unsupported(); reason != "" {
@@ -42,7 +42,7 @@ func playAll(t *testing.T, play whole, file string) {
 		t.Fatal(err)
 	}
 	before := traces(t)
-	report, err := play(t.Context(), repository, nil, progress.New(testWriter{t}))
+	report, err := play(t.Context(), repository, Choice{ReuseFor: ReuseFor}, progress.New(testWriter{t}))
 	if err != nil {
 		t.Fatal(err)
 	}

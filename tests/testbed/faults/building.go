@@ -47,7 +47,7 @@ func (s *stage) besideNativeSidecar(ctx context.Context, what string, change fun
 	if err != nil {
 		return "", "", err
 	}
-	sidecar, err := s.naive(bob)
+	sidecar, err := s.naive()
 	if err != nil {
 		return "", "", err
 	}

@@ -11,6 +11,7 @@ package faults
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
@@ -27,7 +28,8 @@ type fault struct {
 	expected      results.Outcome // with Bulkhead; without it always Reached
 }
 
-func all() []fault {
+// forced are done to a firewall, whatever its peers come from.
+func forced() []fault {
 	return []fault{
 		{"sidecar-killed", "the firewall's container is killed", []string{"L6", "L8"},
 			naiveIsKilled, sidecarDies(killed), results.Blocked},
@@ -43,6 +45,12 @@ func all() []fault {
 			unprotected, podRestarts, results.Blocked},
 		{"tampering", "the node's root tampers with a pod's rules", []string{"L7"},
 			thesisRulesFlushed, tampering, results.Blocked},
+	}
+}
+
+// ranged are of addressing cidr.
+func ranged() []fault {
+	return []fault{
 		{"wrong-range", "a pod's address is not in its tenant's ranges", []string{"L1"},
 			unprotected, wrongRange, results.NotStarted},
 		{"overlap", "a tenant claims another tenant's range", []string{"L11"},
@@ -66,8 +74,13 @@ func lived() []fault {
 	}
 }
 
-// IDs are those of all faults.
-func IDs() []string { return idsOf(all()) }
+func all() []fault { return slices.Concat(forced(), ranged(), lived()) }
+
+// IDs are those of what is done to a firewall.
+func IDs() []string { return idsOf(forced()) }
+
+// RangedIDs are those of addressing cidr.
+func RangedIDs() []string { return idsOf(ranged()) }
 
 // LiveIDs are those of what becomes of live peers.
 func LiveIDs() []string { return idsOf(lived()) }
@@ -80,12 +93,12 @@ func idsOf(faults []fault) []string {
 	return ids
 }
 
-// Play plays one half of the faults with these ids, and records each as it ends. One that fails does not keep the others
-// from being played. The cluster needs the namespaces and images of experiments.Prepare and, for the protected half,
+// Play plays one half of the faults with these ids, and records each as it ends; addresses change hands for reuseFor. One
+// that fails does not keep the others from being played. The cluster needs the namespaces and images of experiments.Prepare and, for the protected half,
 // Bulkhead with its tenants.
-func Play(ctx context.Context, c *cluster.Cluster, ids []string, protected bool, report *results.Report) error {
-	s := &stage{Cluster: c, protected: protected}
-	for _, f := range slices.Concat(all(), lived()) {
+func Play(ctx context.Context, c *cluster.Cluster, ids []string, reuseFor time.Duration, protected bool, report *results.Report) error {
+	s := &stage{Cluster: c, protected: protected, reuseFor: reuseFor}
+	for _, f := range all() {
 		if !slices.Contains(ids, f.id) {
 			continue
 		}

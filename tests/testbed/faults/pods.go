@@ -53,10 +53,14 @@ func sender(namespace string, targets []string) (*corev1.Pod, error) {
 	return &pod, err
 }
 
-// naive is the firewall to compare with, for a pod of this namespace.
-func (s *stage) naive(namespace string) (corev1.Container, error) {
+// naive is the firewall to compare with, which knows IPv4 only.
+func (s *stage) naive() (corev1.Container, error) {
 	var container corev1.Container
 	err := decode("naive", &container)
-	container.Command = append(container.Command, s.Network().Ranges[namespace][0], "172.16.0.0/15")
+	tenants := "172.16.0.0/15"
+	if !s.Network().Routed {
+		tenants = s.Network().PodCIDRs[0]
+	}
+	container.Command = append(container.Command, tenants)
 	return container, err
 }

@@ -12,104 +12,117 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// rounds is how often an address changes hands. Package feed's own tests do it for minutes, without a kubelet.
-const rounds = 6
-
 // addressIsInherited: without Bulkhead there is nothing to inherit; whoever has an address is let in.
 func addressIsInherited(ctx context.Context, s *stage) (results.Outcome, string, error) {
-	return s.reuse(ctx, 1)
+	return s.reuse(ctx, 0)
 }
 
-// addressIsUsedAgain: bob's pod gets the address that alice's pod had a moment ago, and sends to her other pod from its
-// first instruction. Then alice gets the address back, and must get through again.
+// addressIsUsedAgain: the address of a tenant's pod that has just gone is given to a new pod of the other tenant, which
+// sends to the pods of both from its first instruction; and so on, to and fro, as fast as pods can be made. Each must get
+// through to its own, and no packet to the other's.
 func addressIsUsedAgain(ctx context.Context, s *stage) (results.Outcome, string, error) {
-	return s.reuse(ctx, rounds)
+	return s.reuse(ctx, s.reuseFor)
 }
 
-func (s *stage) reuse(ctx context.Context, times int) (results.Outcome, string, error) {
-	pod, err := receiver(alice)
-	to, err := s.start(ctx, pod, err)
-	if err != nil {
-		return "", "", err
+// reuse lets an address change hands for as long, and twice at least.
+func (s *stage) reuse(ctx context.Context, long time.Duration) (results.Outcome, string, error) {
+	r := &reuse{stage: s}
+	for i, namespace := range []string{alice, bob} {
+		pod, err := receiver(namespace)
+		if r.receivers[i], err = s.start(ctx, pod, err); err != nil {
+			return "", "", err
+		}
+		targets, err := s.targets(ctx, r.receivers[i])
+		if err != nil {
+			return "", "", err
+		}
+		r.targets = append(r.targets, targets...)
 	}
-	targets, err := s.targets(ctx, to)
-	if err != nil {
-		return "", "", err
-	}
-	var addresses []string // that change hands; of the families that targets are of, in their order, and perhaps one more
-	var waits []time.Duration
-	stolen := 0
-	for round := range times {
-		own, err := s.hold(ctx, alice, round, targets, addresses)
-		if err != nil {
-			return "", "", err
-		}
-		if addresses == nil {
-			addresses = addressesOf(own)
-		}
-		took, err := s.waitForPackets(ctx, to, addresses[:len(targets)])
-		if err != nil {
-			return "", "", fmt.Errorf("alice's own pod with the address %v, round %d: %w", addresses, round+1, err)
-		}
-		waits = append(waits, took)
-		if err := s.endPod(ctx, own, addresses); err != nil {
-			return "", "", err
-		}
-		before, err := s.counts(ctx, to)
-		if err != nil {
-			return "", "", err
-		}
-		other, err := s.hold(ctx, bob, round, targets, addresses)
-		if err != nil {
-			return "", "", err
-		}
-		if err := sleep(ctx, time.Second); err != nil {
-			return "", "", err
-		}
-		after, err := s.counts(ctx, to)
-		if err != nil {
-			return "", "", err
-		}
-		for _, address := range addresses {
-			stolen += after.Received[address] - before.Received[address]
-		}
-		tried, err := s.counts(ctx, other)
-		if err != nil {
-			return "", "", err
-		}
-		if tried.Tried == 0 {
-			return "", "", errors.New("bob's pod has sent nothing")
-		}
-		if err := s.endPod(ctx, other, addresses); err != nil {
-			return "", "", err
+	for began := time.Now(); r.turns < 2 || time.Since(began) < long; r.turns++ {
+		if err := r.turn(ctx); err != nil {
+			return "", "", fmt.Errorf("turn %d, addresses %v: %w", r.turns+1, r.addresses, err)
 		}
 	}
-	slices.Sort(waits)
-	return outcome(stolen), fmt.Sprintf("%v changed hands %d times: %d of bob's packets arrived; alice's own pod got through %.2f s after it was Ready, median, and %.2f s at most",
-		addresses, 2*times, stolen, waits[len(waits)/2].Seconds(), waits[len(waits)-1].Seconds()), nil
+	return outcome(r.stolen), fmt.Sprintf("%v changed hands %d times: of %d packets to the other tenant's pod %d arrived; new pods got through to their own %s after their first instruction, and %s after their creation",
+		r.addresses, r.turns, r.tried, r.stolen, spread(r.sinceStart), spread(r.sinceCreation)), nil
 }
 
-// hold starts a pod that sends to targets from its first moment, and has the addresses. On a busy machine the kubelet may
-// try twice to set up its network, and use up the addresses: then another pod gets its chance.
-func (s *stage) hold(ctx context.Context, namespace string, round int, targets, addresses []string) (*corev1.Pod, error) {
+// reuse is one address, or one of each family, in changing hands.
+type reuse struct {
+	*stage
+	receivers [2]*corev1.Pod // alice's and bob's
+	targets   []string       // the addresses of both, as many of each
+	addresses []string       // that change hands; of the families that targets are of, in their order, and perhaps one more
+
+	turns, tried, stolen      int
+	sinceStart, sinceCreation []time.Duration // until the new pod's packets arrived
+}
+
+// turn gives the addresses to a new pod, of each tenant by turns.
+func (r *reuse) turn(ctx context.Context) error {
+	own, other := r.receivers[r.turns%2], r.receivers[1-r.turns%2]
+	ownBefore, err := r.counts(ctx, own)
+	if err != nil {
+		return err
+	}
+	otherBefore, err := r.counts(ctx, other)
+	if err != nil {
+		return err
+	}
+	holder, created, err := r.hold(ctx, own.Namespace)
+	if err != nil {
+		return err
+	}
+	if r.addresses == nil {
+		r.addresses = addressesOf(holder)
+	}
+	arrived, err := r.waitForPackets(ctx, own, ownBefore, r.addresses[:len(r.targets)/2])
+	if err != nil {
+		return fmt.Errorf("%s's own pod: %w", own.Namespace, err)
+	}
+	sent, err := r.counts(ctx, holder)
+	if err != nil {
+		return err
+	}
+	if sent.Tried == 0 {
+		return errors.New("the new pod has sent nothing")
+	}
+	if err := r.endPod(ctx, holder, r.addresses); err != nil {
+		return err
+	}
+	otherAfter, err := r.counts(ctx, other)
+	if err != nil {
+		return err
+	}
+	r.tried += sent.Tried / 2 // to each target as many
+	r.stolen += otherAfter.total() - otherBefore.total()
+	r.sinceStart = append(r.sinceStart, arrived.Sub(sent.Began))
+	r.sinceCreation = append(r.sinceCreation, arrived.Sub(created))
+	return nil
+}
+
+// hold starts a pod that sends to all targets from its first moment, and has the addresses. On a busy machine the kubelet
+// may try twice to set up its network, and use up the addresses: then another pod gets its chance.
+func (r *reuse) hold(ctx context.Context, namespace string) (_ *corev1.Pod, created time.Time, _ error) {
 	for try := range 5 {
-		pod, err := sender(namespace, targets)
+		pod, err := sender(namespace, r.targets)
 		if err != nil {
-			return nil, err
+			return nil, created, err
 		}
-		pod.Name = fmt.Sprintf("holder-%d-%d", round, try)
-		running, err := s.start(ctx, pod, nil)
+		pod.Name = fmt.Sprintf("holder-%d-%d", r.turns, try)
+		created = time.Now()
+		running, err := r.start(ctx, pod, nil)
 		if err != nil {
-			return nil, err
+			return nil, created, err
 		}
-		if addresses == nil || slices.Equal(addressesOf(running), addresses) {
-			return running, nil
+		if r.addresses == nil || slices.Equal(addressesOf(running), r.addresses) {
+			return running, created, nil
 		}
-		if err := s.endPod(ctx, running, addresses); err != nil {
-			return nil, err
+		if err := r.endPod(ctx, running, r.addresses); err != nil {
+			return nil, created, err
 		}
 	}
-	return nil, fmt.Errorf("no pod of %s's gets the addresses %v", namespace, addresses)
+	return nil, created, fmt.Errorf("no pod of %s's gets them", namespace)
 }
 
 // endPod ends a pod as a controller does, and returns as soon as its addresses can be given to another, which is before
@@ -130,14 +143,10 @@ func addressesOf(pod *corev1.Pod) []string {
 	return addresses
 }
 
-// waitForPackets waits until a pod gets packets from each of the addresses, and says how long that took.
-func (s *stage) waitForPackets(ctx context.Context, to *corev1.Pod, from []string) (time.Duration, error) {
-	began := time.Now()
-	before, err := s.counts(ctx, to)
-	if err != nil {
-		return 0, err
-	}
-	err = s.Wait(ctx, fmt.Sprintf("packets of %v", from), time.Minute, func(ctx context.Context) error {
+// waitForPackets waits until a pod gets packets from each of the addresses, and says when the last of them began to come.
+func (s *stage) waitForPackets(ctx context.Context, to *corev1.Pod, before counts, from []string) (time.Time, error) {
+	var last time.Time
+	err := s.Wait(ctx, fmt.Sprintf("packets of %v", from), time.Minute, func(ctx context.Context) error {
 		now, err := s.counts(ctx, to)
 		if err != nil {
 			return err
@@ -146,8 +155,18 @@ func (s *stage) waitForPackets(ctx context.Context, to *corev1.Pod, from []strin
 			if now.Received[address] == before.Received[address] {
 				return fmt.Errorf("none of %s", address)
 			}
+			if since := now.Since[address]; since.After(last) {
+				last = since
+			}
 		}
 		return nil
 	})
-	return time.Since(began), err
+	return last, err
+}
+
+// spread says how long something took, in the middle and at worst.
+func spread(took []time.Duration) string {
+	slices.Sort(took)
+	at := func(percent int) float64 { return took[len(took)*percent/100].Seconds() }
+	return fmt.Sprintf("%.3f s (p50), %.3f s (p99), %.3f s (at most)", at(50), at(99), took[len(took)-1].Seconds())
 }

@@ -70,13 +70,20 @@ func effective(saved string) []string {
 	return rules
 }
 
-// hasRules is rules of a pod that must have some.
-func (s *stage) hasRules(ctx context.Context, pod *corev1.Pod) ([]string, error) {
-	rules, err := s.rules(ctx, pod)
-	if err == nil && len(rules) == 0 {
-		err = fmt.Errorf("%s's pod has no rules", pod.Namespace)
-	}
-	return rules, err
+// settledRules is rules of a pod that must have some, once they are the same for a while: its firewall may have to hear
+// yet of pods that have just gone.
+func (s *stage) settledRules(ctx context.Context, pod *corev1.Pod) (had []string, err error) {
+	err = s.Wait(ctx, "the rules of "+pod.Namespace+"'s pod to settle", time.Minute, func(ctx context.Context) error {
+		before := had
+		if had, err = s.rules(ctx, pod); err != nil {
+			return err
+		}
+		if len(had) == 0 || !slices.Equal(had, before) {
+			return fmt.Errorf("there are %d, and were %d", len(had), len(before))
+		}
+		return nil
+	})
+	return had, err
 }
 
 // waitForRules waits until a pod has the rules again that it had, and returns how long that took.

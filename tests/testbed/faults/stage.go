@@ -17,8 +17,9 @@ import (
 // stage is where a fault is played: the cluster, without or with Bulkhead in it.
 type stage struct {
 	*cluster.Cluster
-	protected bool // Bulkhead is installed, and alice and bob are tenants
-	alone     bool // the webhook is gone, so that nobody execs into a tenant's pod
+	protected bool          // Bulkhead is installed, and alice and bob are tenants
+	alone     bool          // the webhook is gone, so that nobody execs into a tenant's pod
+	reuseFor  time.Duration // how long an address changes hands
 }
 
 func (s *stage) create(ctx context.Context, pod *corev1.Pod, err error) (*corev1.Pod, error) {
@@ -96,8 +97,10 @@ func (s *stage) opponents(ctx context.Context, change func(*corev1.Pod) error) (
 
 // counts are those of node/stream.
 type counts struct {
-	Tried    int            `json:"tried"`
-	Received map[string]int `json:"received"`
+	Tried    int                  `json:"tried"`
+	Received map[string]int       `json:"received"`
+	Began    time.Time            `json:"began"`
+	Since    map[string]time.Time `json:"since"`
 }
 
 func (c counts) total() int {
@@ -188,7 +191,7 @@ func unprotected(ctx context.Context, s *stage) (results.Outcome, string, error)
 // behindNaive starts opponents of whom the victim has a firewall without a guard, the container named, and proves
 // that it holds.
 func (s *stage) behindNaive(ctx context.Context) (to, from *corev1.Pod, name string, err error) {
-	container, err := s.naive(alice)
+	container, err := s.naive()
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -202,13 +205,13 @@ func (s *stage) behindNaive(ctx context.Context) (to, from *corev1.Pod, name str
 	return to, from, container.Name, s.silent(ctx, to, from)
 }
 
-// exposed starts opponents of whom the victim has rules, which it returns, and the attacker has none until it is
-// dressed again.
+// exposed starts opponents of whom the victim has rules, which it returns when they change no more, and the attacker has
+// none until it is dressed again.
 func (s *stage) exposed(ctx context.Context) (to, from *corev1.Pod, had []string, dress func() error, err error) {
 	if to, from, err = s.opponents(ctx, nil); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if had, err = s.hasRules(ctx, to); err != nil {
+	if had, err = s.settledRules(ctx, to); err != nil {
 		return nil, nil, nil, nil, err
 	}
 	dress, err = s.strip(ctx, from)

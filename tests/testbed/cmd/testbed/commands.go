@@ -47,7 +47,7 @@ func playAll(ctx context.Context, s settings) error {
 	if s.cidr {
 		play, file = experiments.AllCIDR, "experiments-cidr.json"
 	}
-	report, err := play(ctx, s.repository, s.only, s.log)
+	report, err := play(ctx, s.repository, experiments.Choice{Only: s.only, ReuseFor: s.reuseFor}, s.log)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,10 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
+	"github.com/bulkhead-dev/bulkhead/tests/testbed/experiments"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/progress"
 )
 
@@ -36,8 +38,9 @@ commands:
 flags:
   --repository DIR   the Bulkhead repository (default: found upwards from here)
   --only IDS         play: the experiments and faults with these ids alone, comma-separated
-  --cidr             up, play: tenants with addressing cidr, each in a range of its own; play has second interfaces and
-                     faults then, and results in out/experiments-cidr.json
+  --reuse-for TIME   play: how long address-reuse hands addresses on, such as 5m (default: 1m)
+  --cidr             up, play: tenants with addressing cidr, each in a range of its own; play has second interfaces
+                     then, and results in out/experiments-cidr.json
   --bare             up: neither cert-manager nor Bulkhead
   --second           up: a second interface for every pod, net1, in one network by macvlan
   --proxy-mode MODE  up: kube-proxy's, iptables (the default) or nftables
@@ -55,6 +58,7 @@ type settings struct {
 	proxyMode    string
 	apiServer    []string
 	only         []string
+	reuseFor     time.Duration
 	log          *progress.Log
 }
 
@@ -88,6 +92,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&s.cidr, "cidr", false, "")
 	flags.BoolVar(&s.second, "second", false, "")
 	flags.BoolVar(&s.controlPlane, "control-plane", false, "")
+	flags.DurationVar(&s.reuseFor, "reuse-for", experiments.ReuseFor, "")
 	flags.StringVar(&s.proxyMode, "proxy-mode", "", "")
 	flags.Func("only", "", func(ids string) error {
 		s.only = append(s.only, strings.Split(ids, ",")...)

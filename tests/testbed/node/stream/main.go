@@ -36,7 +36,15 @@ type counts struct {
 	mu       sync.Mutex
 	Tried    int            `json:"tried"`    // sent, whether the kernel took them or not
 	Received map[string]int `json:"received"` // by source; of who talks, answers
+	// Began is when the program started, and Since when packets of a source began to arrive, at last after a pause.
+	Began time.Time            `json:"began"`
+	Since map[string]time.Time `json:"since"`
+	last  map[string]time.Time
 }
+
+// pause is longer than one between two packets of a sender's, on a busy machine too, and shorter than it takes to start
+// a pod.
+const pause = 300 * time.Millisecond
 
 func (c *counts) tried() {
 	c.mu.Lock()
@@ -48,6 +56,11 @@ func (c *counts) received(source string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.Received[source]++
+	now := time.Now()
+	if now.Sub(c.last[source]) > pause {
+		c.Since[source] = now
+	}
+	c.last[source] = now
 }
 
 func (c *counts) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -67,7 +80,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	seen := &counts{Received: map[string]int{}}
+	seen := &counts{Received: map[string]int{}, Began: time.Now(), Since: map[string]time.Time{}, last: map[string]time.Time{}}
 	failed := make(chan error)
 	switch {
 	case len(args) > 1 && args[0] == "send":
