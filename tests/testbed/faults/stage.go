@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/cluster"
 	"github.com/bulkhead-dev/bulkhead/tests/testbed/results"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -22,11 +23,23 @@ type stage struct {
 	reuseFor  time.Duration // how long an address changes hands
 }
 
+// create creates a pod. On a busy machine a webhook may not have answered in time.
 func (s *stage) create(ctx context.Context, pod *corev1.Pod, err error) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Client().CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+	var created *corev1.Pod
+	waited := s.Wait(ctx, "the webhooks to answer", time.Minute, func(ctx context.Context) error {
+		created, err = s.Client().CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+		if apierrors.IsInternalError(err) && strings.Contains(err.Error(), "failed calling webhook") {
+			return err
+		}
+		return nil
+	})
+	if waited != nil {
+		return nil, waited
+	}
+	return created, err
 }
 
 // start creates a pod and waits until it is Ready.
