@@ -26,6 +26,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/apply"
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/sidecar/droplog"
+	"github.com/bulkhead-dev/bulkhead/sidecar/ipset"
 	"github.com/bulkhead-dev/bulkhead/sidecar/nftables"
 	"github.com/bulkhead-dev/bulkhead/sidecar/peers"
 	"github.com/bulkhead-dev/bulkhead/sidecar/pod"
@@ -65,6 +66,9 @@ const (
 	count = 10 * time.Second
 	// slimming is how often memory is given back.
 	slimming = time.Minute
+	// leaseNote is the kernel's note of the lease, which outlives the process as the
+	// sets do: for as long they count when it starts again.
+	leaseNote = "bulkhead-lease"
 	// retry is the pause after a failed repair.
 	retry = time.Second
 	// patience is how long init waits for the peers: the pod starts without, too,
@@ -168,11 +172,22 @@ func protect(stdout, stderr io.Writer, keep bool) error {
 	}
 	var follow func(context.Context)
 	if c.Addressing == config.Identity {
-		client, err := peers.New(c.Feed, keep, log)
+		notes, adopt := &ipset.Sets{}, time.Duration(0)
+		if keep {
+			if adopt, err = notes.Noted(leaseNote); err != nil {
+				return errors.Join(err, applier.Guard(ctx))
+			}
+		}
+		client, err := peers.New(c.Feed, adopt, log)
 		if err != nil {
 			return errors.Join(err, applier.Guard(ctx))
 		}
 		client.Addresses = addresses
+		client.Renewed = func(lease time.Duration) {
+			if err := notes.Note(leaseNote, lease); err != nil {
+				log.Warn("the lease is not noted: a restart would close the pod until the feed is heard again", "error", err.Error())
+			}
+		}
 		if keep {
 			client.Lapsed = func(l protocol.Lapse) { firewall.Reporter.Report(ctx, protocol.Record{Lapse: &l}) }
 		}

@@ -41,6 +41,7 @@ const (
 
 	dataAddress = 1
 	dataBits    = 3
+	dataTimeout = 6
 	dataFlags   = 8
 	dataMaximum = 19
 
@@ -139,11 +140,15 @@ func (s *Sets) Create(name string, ipv6 bool) error {
 	if ipv6 {
 		family = unix.AF_INET6
 	}
+	return s.create(name, family, nfnetlink.Attributes{}.Uint32(dataMaximum|unix.NLA_F_NET_BYTEORDER, Maximum))
+}
+
+func (s *Sets) create(name string, family uint8, data nfnetlink.Attributes) error {
 	return s.talk("create", cmdCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, named(name).
 		String(attrType, hashNet).
 		Uint8(attrRevision, revision).
 		Uint8(attrFamily, family).
-		Nested(attrData, nfnetlink.Attributes{}.Bytes(dataMaximum|unix.NLA_F_NET_BYTEORDER, []byte{Maximum >> 24, Maximum >> 16 & 0xff, Maximum >> 8 & 0xff, Maximum & 0xff})), nil)
+		Nested(attrData, data), nil)
 }
 
 // Add adds members, of which some may be there already.
@@ -175,13 +180,7 @@ func (s *Sets) change(what string, command uint16, name string, members []netip.
 		count := min(portion, len(members))
 		var data nfnetlink.Attributes
 		for _, member := range members[:count] {
-			kind := uint16(addressIPv4)
-			if member.Addr().Is6() {
-				kind = addressIPv6
-			}
-			one := nfnetlink.Attributes{}.
-				Nested(dataAddress, nfnetlink.Attributes{}.Bytes(kind|unix.NLA_F_NET_BYTEORDER, member.Addr().AsSlice())).
-				Uint8(dataBits, uint8(member.Bits()))
+			one := described(member)
 			if flags != 0 {
 				one = one.Uint32(dataFlags|unix.NLA_F_NET_BYTEORDER, flags)
 			}
@@ -193,6 +192,17 @@ func (s *Sets) change(what string, command uint16, name string, members []netip.
 		members = members[count:]
 	}
 	return nil
+}
+
+// described is a member in the kernel's words.
+func described(member netip.Prefix) nfnetlink.Attributes {
+	kind := uint16(addressIPv4)
+	if member.Addr().Is6() {
+		kind = addressIPv6
+	}
+	return nfnetlink.Attributes{}.
+		Nested(dataAddress, nfnetlink.Attributes{}.Bytes(kind|unix.NLA_F_NET_BYTEORDER, member.Addr().AsSlice())).
+		Uint8(dataBits, uint8(member.Bits()))
 }
 
 // named begins a request about a set.

@@ -17,7 +17,7 @@ import (
 func BenchmarkDelta(b *testing.B) {
 	for _, count := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			c := newClient(nil, nil, boottime, false, slog.New(slog.NewTextHandler(io.Discard, nil)))
+			c := newClient(nil, nil, boottime, 0, slog.New(slog.NewTextHandler(io.Discard, nil)))
 			var state protocol.State
 			take := func(m protocol.ToSidecar) {
 				if err := c.take(&state, &m, 1); err != nil {

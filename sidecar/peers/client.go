@@ -42,9 +42,6 @@ const (
 	sending = 5 * time.Second
 	// repeating is how often a failure that lasts is logged.
 	repeating = time.Minute
-	// adopting is how long sets that are found count; it is the feed's lease unless
-	// that is configured otherwise.
-	adopting = 15 * time.Second
 )
 
 // switching is the answer that begins the stream.
@@ -56,6 +53,9 @@ type Client struct {
 	Log *slog.Logger
 	// Addresses are the pod's.
 	Addresses func() ([]netip.Addr, error)
+	// Renewed is told of each line that renews the lease, for the next life to know; it
+	// must not block.
+	Renewed func(lease time.Duration)
 	// Lapsed is told of a lapse when it is over; it must not block.
 	Lapsed func(protocol.Lapse)
 
@@ -69,9 +69,9 @@ type Client struct {
 	known
 }
 
-// New makes a client; Run connects. With adopt it stands for what a former life left in
-// the kernel, for a lease from now.
-func New(feed *config.Feed, adopt bool, log *slog.Logger) (*Client, error) {
+// New makes a client; Run connects. For adopt it stands for what a former life left in
+// the kernel: what is left of its lease.
+func New(feed *config.Feed, adopt time.Duration, log *slog.Logger) (*Client, error) {
 	server, err := dial.New(feed)
 	if err != nil {
 		return nil, err
@@ -79,21 +79,22 @@ func New(feed *config.Feed, adopt bool, log *slog.Logger) (*Client, error) {
 	return newClient(server, server.Request, boottime, adopt, log), nil
 }
 
-func newClient(server *dial.Feed, request func(context.Context, string, string, []byte) (net.Conn, func(), error), now func() time.Duration, adopt bool, log *slog.Logger) *Client {
+func newClient(server *dial.Feed, request func(context.Context, string, string, []byte) (net.Conn, func(), error), now func() time.Duration, adopt time.Duration, log *slog.Logger) *Client {
 	c := &Client{
 		Feed:      server,
 		Log:       log,
 		Addresses: func() ([]netip.Addr, error) { return nil, nil },
+		Renewed:   func(time.Duration) {},
 		Lapsed:    func(protocol.Lapse) {},
 		request:   request,
 		now:       now,
 		changed:   make(chan struct{}, 1),
 		acks:      make(chan struct{}, 1),
 	}
-	c.timer = time.AfterFunc(adopting, c.expire)
-	if adopt {
-		c.until = now() + adopting
+	if adopt > 0 {
+		c.until = now() + adopt
 	}
+	c.timer = time.AfterFunc(adopt, c.expire)
 	return c
 }
 

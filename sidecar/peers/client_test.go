@@ -46,7 +46,11 @@ type server struct {
 func newBench(t *testing.T, adopt bool) *bench {
 	b := &bench{t: t, accepts: make(chan *server)}
 	started := time.Now()
-	b.Client = newClient(nil, b.dial, func() time.Duration { return time.Since(started) + time.Hour + b.asleep }, adopt,
+	var left time.Duration
+	if adopt {
+		left = lease
+	}
+	b.Client = newClient(nil, b.dial, func() time.Duration { return time.Since(started) + time.Hour + b.asleep }, left,
 		slog.New(slog.NewTextHandler(&b.log, nil)))
 	b.Addresses = func() ([]netip.Addr, error) { return addresses("10.244.0.7"), nil }
 	b.Lapsed = func(l protocol.Lapse) { b.lapses = append(b.lapses, l) }
@@ -444,7 +448,7 @@ func TestAdopt(t *testing.T) {
 					b.knows(false, "10.244.0.8")
 					return
 				}
-				time.Sleep(adopting)
+				time.Sleep(lease)
 				b.woken(true)
 				if told := b.Told(); told != (Told{}) {
 					t.Errorf("told %+v", told)

@@ -130,6 +130,7 @@ func (c *Client) take(state *protocol.State, message *protocol.ToSidecar, stream
 	}
 	c.until, c.said = now+state.Lease, false
 	c.timer.Reset(state.Lease)
+	c.Renewed(state.Lease)
 	c.newest = max(c.newest, state.Revision)
 	if changed {
 		c.state, c.from, c.live = state, stream, live

@@ -161,37 +161,51 @@ func TestServerThatMisbehaves(t *testing.T) {
 	})
 }
 
-// TestRestartAdopts holds that a sidecar which starts again leaves its former life's
-// peers alone while it looks for the feed, for a lease, and then closes.
+// TestRestartAdopts holds that a sidecar which starts again while the feed is gone leaves
+// its former life's peers alone for what is left of the lease that this was told, and then
+// closes; at once if it is over.
 func TestRestartAdopts(t *testing.T) {
 	needs(t)
-	t.Parallel()
-	l := newLab(t)
-	f := l.feed(t)
-	s, view := l.peered(t, f, f.identity("alice"), long)
-	flow := l.flow(t, l.alice2, l.alice1, l.alice1.ipv4)
-	if err := s.ends(t, syscall.SIGKILL); err == nil {
-		t.Error("killed without an error")
-	}
-	f.Close()
-	before := l.alice1.sh(t, "ipset save")
-	s = l.alice1.run(t, f.identity("alice"))
-	s.says(t, "the stream of peers has ended")
-	if after := l.alice1.sh(t, "ipset save"); after != before {
-		t.Errorf("the start changed sets:\n%s\nto\n%s", before, after)
-	}
-	if !flow(true) || reachesIPv4(t, l, false) {
-		t.Error("a peer is cut off by the start, or a stranger let in")
-	}
-	s.says(t, "gone for longer than its lease")
-	if !eventually(func() bool { return !strings.Contains(l.alice1.sh(t, "ipset save"), "add") }) || flow(false) {
-		t.Error("what was found counts for ever")
-	}
-	view.Tell(snapshot(long, append(l.alice1.both(), l.alice2.both()...)...))
-	f.listen(t)
-	acked(t, view, 2)
-	if !l.hears(t, true) {
-		t.Error("peers are not back with the feed")
+	for name, over := range map[string]bool{"some of the lease is left": false, "the lease is over": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			f := l.feed(t)
+			s, view := l.peered(t, f, f.identity("alice"), long)
+			flow := l.flow(t, l.alice2, l.alice1, l.alice1.ipv4)
+			if err := s.ends(t, syscall.SIGKILL); err == nil {
+				t.Error("killed without an error")
+			}
+			f.Close()
+			const members = "ipset save | grep '^add' | grep -v timeout || true"
+			before := l.alice1.sh(t, members)
+			s = l.alice1.run(t, f.identity("alice"))
+			s.says(t, "the stream of peers has ended")
+			if after := l.alice1.sh(t, members); before == "" || after != before {
+				t.Errorf("the start changed sets:\n%s\nto\n%s", before, after)
+			}
+			if !flow(true) || reachesIPv4(t, l, false) {
+				t.Error("a peer is cut off by the start, or a stranger let in")
+			}
+			if err := s.ends(t, syscall.SIGKILL); err == nil {
+				t.Error("killed without an error")
+			}
+			// As if most of an hour had gone by.
+			l.alice1.sh(t, "ipset add -exist bulkhead-lease 127.0.0.1 timeout 2")
+			if over && !eventually(func() bool { return !strings.Contains(l.alice1.sh(t, "ipset save bulkhead-lease"), "add") }) {
+				t.Fatal("the lease does not end")
+			}
+			l.alice1.run(t, f.identity("alice"))
+			if !eventually(func() bool { return l.alice1.sh(t, members) == "" }) || flow(false) {
+				t.Error("what was found counts for longer than the lease that was told")
+			}
+			view.Tell(snapshot(long, append(l.alice1.both(), l.alice2.both()...)...))
+			f.listen(t)
+			acked(t, view, 2)
+			if !l.hears(t, true) {
+				t.Error("peers are not back with the feed")
+			}
+		})
 	}
 }
 

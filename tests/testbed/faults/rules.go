@@ -57,7 +57,7 @@ func effective(saved string) []string {
 			clear(seen) // another table begins
 		case strings.HasPrefix(line, ":") && strings.Contains(line, " DROP "):
 			rules = append(rules, strings.Join(fields[:2], " "))
-		case strings.HasPrefix(line, "add "):
+		case strings.HasPrefix(line, "add ") && !strings.Contains(line, " timeout "): // that is but the firewall's note
 			rules = append(rules, line)
 		case strings.HasPrefix(line, "-A "):
 			chain := fields[1]

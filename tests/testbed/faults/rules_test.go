@@ -22,6 +22,8 @@ COMMIT
 COMMIT
 create peers hash:net family inet
 add peers 172.16.1.0/24
+create lease hash:net family inet timeout 15
+add lease 127.0.0.1 timeout 12
 `
 	want := []string{":INPUT DROP", "-A INPUT -j OURS", "-A OURS -i lo -j ACCEPT", "-A OURS -j DROP", "-A INPUT -j ACCEPT", "add peers 172.16.1.0/24"}
 	if got := effective(saved); !slices.Equal(got, want) {
