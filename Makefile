@@ -53,6 +53,11 @@ test-rego: $(OPA) ## format, strict check, tests and coverage of the rules
 test-e2e: image build ## all experiments, attacks, faults and outages on real clusters; results in out/ (root)
 	go -C tests/testbed test -timeout 60m -p 1 -v ./...
 
+.PHONY: soak
+soak: image build ## addresses that change hands between tenants as fast as they can, 10 min in namespaces, 6 on a cluster (root; 20 min)
+	go test ./tests/netns -run 'TestReuseOfAnAddress$$' -timeout 30m -v -args -reuse-for 10m
+	@$(TESTBED) play --only address-reuse --reuse-for 6m
+
 .PHONY: build
 build: ## the binaries, into out/bin
 	@mkdir -p out/bin
