@@ -17,6 +17,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 const gator = "github.com/open-policy-agent/gatekeeper/v3/cmd/gator@v3.23.1"
@@ -76,11 +78,13 @@ func (b *bench) measureGatekeeper(ctx context.Context) error {
 	return nil
 }
 
-func microseconds(d time.Duration) float64 { return round(float64(d)/float64(time.Microsecond), 3) }
+func microseconds(d time.Duration) float64 {
+	return report.Round(report.In(time.Microsecond, d), 3)
+}
 
 // install builds a program of another module.
 func (b *bench) install(ctx context.Context, program string) (binary string, err error) {
-	progress("  building %s", program)
+	report.Progress("  building %s", program)
 	command := exec.CommandContext(ctx, "go", "install", program)
 	command.Dir = os.TempDir() // outside our module
 	command.Env = append(os.Environ(), "GOBIN="+b.dir)

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 const usage = `Usage: admission [flags]
@@ -83,21 +85,14 @@ func measure(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		title string
-		do    func(context.Context) error
-	}{
-		{"reviews in this process", b.measureReviews},
-		{"reviews over TLS", b.measureTLS},
-		{"Gatekeeper", b.measureGatekeeper},
-		{"memory with 10,000 namespaces", b.measureMemory},
-	} {
-		began := time.Now()
-		progress("%s", step.title)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.title, err)
-		}
-		progress("  took %s", time.Since(began).Round(time.Second))
+	err = report.Run(ctx, []report.Step{
+		{Title: "reviews in this process", Do: b.measureReviews},
+		{Title: "reviews over TLS", Do: b.measureTLS},
+		{Title: "Gatekeeper", Do: b.measureGatekeeper},
+		{Title: "memory with 10,000 namespaces", Do: b.measureMemory},
+	})
+	if err != nil {
+		return err
 	}
 	return b.results.write(o.out)
 }
@@ -123,5 +118,3 @@ func newBench(ctx context.Context, o options, dir string) (*bench, error) {
 	b.results.Details.Pods = len(b.deck)
 	return b, nil
 }
-
-func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

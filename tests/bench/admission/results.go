@@ -1,17 +1,17 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 // results are what is written.
@@ -50,20 +50,20 @@ type details struct {
 	Denied map[string]int `json:"denied"`
 }
 
+// machine is what it ran on, with the processor's name.
 type machine struct {
-	CPU        string `json:"cpu"`
-	Processors int    `json:"processors"`
-	Go         string `json:"go"`
-	LoadBefore string `json:"load_before"`
-	LoadAfter  string `json:"load_after"`
+	CPU string `json:"cpu"`
+	report.Machine
 }
 
 // spread is a distribution in a few figures.
 type spread struct {
-	Count int     `json:"count"`
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	P99   float64 `json:"p99"`
+	Count int `json:"count"`
+	report.Spread
+}
+
+func spreadOf(times []time.Duration, unit time.Duration) spread {
+	return spread{len(times), report.SpreadOf(report.AllIn(unit, times))}
 }
 
 func newResults() results {
@@ -74,7 +74,7 @@ func newResults() results {
 			Skipped: map[string]string{},
 		},
 		details{
-			Machine: machine{CPU: processor(), Processors: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: load()},
+			Machine: machine{processor(), report.ThisMachine()},
 			Reviews: map[string]map[string]spread{}, TLS: map[string]spread{}, ProcessorTime: map[string]float64{}, Denied: map[string]int{},
 		},
 	}
@@ -93,25 +93,16 @@ func (r *results) reviews(candidate string, times map[string][]time.Duration) {
 }
 
 func (r *results) skip(what, why string) {
-	progress("  skipped: %s", why)
+	report.Progress("  skipped: %s", why)
 	r.Summary.Skipped[what] = why
 }
 
 func (r *results) note(text string) { r.Details.Notes = append(r.Details.Notes, text) }
 
 func (r *results) write(dir string) error {
-	r.Details.Machine.LoadAfter = load()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	r.Details.Machine.End()
+	if err := report.Write(dir, "bench-admission", r.Summary, r.Details, r.picture()); err != nil {
 		return err
-	}
-	for name, value := range map[string]any{"bench-admission.json": r.Summary, "bench-admission-details.json": r.Details} {
-		data, err := json.MarshalIndent(value, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), append(data, '\n'), 0o644); err != nil {
-			return err
-		}
 	}
 	r.print(os.Stdout)
 	return nil
@@ -146,31 +137,6 @@ func (r *results) print(w io.Writer) {
 	fmt.Fprintf(w, "%d × %s, %s; load %s before, %s after\n", m.Processors, m.CPU, m.Go, m.LoadBefore, m.LoadAfter)
 }
 
-func spreadOf(values []time.Duration, unit time.Duration) spread {
-	sorted := slices.Sorted(slices.Values(values))
-	quantile := func(part float64) float64 {
-		if len(sorted) == 0 {
-			return 0
-		}
-		return round(float64(sorted[max(0, int(math.Ceil(part*float64(len(sorted))))-1)])/float64(unit), 3)
-	}
-	return spread{len(sorted), quantile(0.5), quantile(0.9), quantile(0.99)}
-}
-
-func round(value float64, digits int) float64 {
-	scale := math.Pow(10, float64(digits))
-	return math.Round(value*scale) / scale
-}
-
-// load is the machine's load average; empty where it cannot be told.
-func load() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return ""
-	}
-	return strings.Join(strings.Fields(string(text))[:3], " ")
-}
-
 // processor is the processor's name, or its architecture where that cannot be told.
 func processor() string {
 	text, _ := os.ReadFile("/proc/cpuinfo") // absent outside Linux
@@ -180,4 +146,16 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
+}
+
+// picture is of the reviews, over one axis.
+func (r *results) picture() string {
+	var ranges []report.Range
+	for _, name := range slices.SortedFunc(maps.Keys(r.Summary.P50), func(a, b string) int { return cmp.Compare(r.Summary.P50[a], r.Summary.P50[b]) }) {
+		p50, p99 := r.Summary.P50[name], r.Summary.P99[name]
+		ranges = append(ranges, report.Range{Name: name, Low: p50, Middle: p50, High: p99, Says: fmt.Sprintf("%.0f to %.0f µs", p50, p99)})
+	}
+	var p report.Picture
+	p.Ranges("a review, in µs: p50 (dot) to p99", true, ranges)
+	return p.String()
 }

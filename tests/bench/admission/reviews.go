@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -69,7 +70,7 @@ func (b *bench) measureReviews(ctx context.Context) error {
 			}
 		}
 		if (round+1)%20 == 0 {
-			progress("  round %d of %d", round+1, b.rounds)
+			report.Progress("  round %d of %d", round+1, b.rounds)
 		}
 	}
 	for _, c := range candidates {
@@ -135,7 +136,7 @@ func (b *bench) costs(c candidate) (allocations, microseconds float64) {
 		}
 	})
 	allocations, microseconds = count(func(s *sample) { c.time(s) })
-	return round(allocations-ownAllocations, 0), round(microseconds-ownTime, 1)
+	return report.Round(allocations-ownAllocations, 0), report.Round(microseconds-ownTime, 1)
 }
 
 // processorTime is what this process has spent.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/certs"
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -71,9 +72,9 @@ func (b *bench) measureTLS(ctx context.Context) error {
 			found := spreadOf(times[i], time.Millisecond)
 			b.results.Details.TLS[name] = found
 			b.results.Summary.TLSP99[name] = found.P99
-			b.results.Summary.RPS[name] = round(float64(found.Count)/spent[i].Seconds(), 0)
+			b.results.Summary.RPS[name] = report.Round(float64(found.Count)/spent[i].Seconds(), 0)
 		}
-		progress("  %d connections", n)
+		report.Progress("  %d connections", n)
 	}
 	if err := b.measureRates(ctx, servers); err != nil {
 		return err
@@ -103,7 +104,7 @@ func (b *bench) measureRates(ctx context.Context, servers []served) error {
 			b.results.Details.TLS[name] = found
 			b.results.Summary.RateP99[name] = found.P99
 		}
-		progress("  %d a second", rate)
+		report.Progress("  %d a second", rate)
 	}
 	return nil
 }
@@ -180,7 +181,7 @@ func (b *bench) serve(ctx context.Context, running *sync.WaitGroup) ([]served, e
 	}
 
 	binary := filepath.Join(b.dir, "bulkhead-webhook")
-	progress("  building bulkhead-webhook")
+	report.Progress("  building bulkhead-webhook")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/bulkhead-dev/bulkhead/cmd/bulkhead-webhook").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
@@ -294,7 +295,7 @@ func (s *served) send(ctx context.Context, client *http.Client, body []byte) err
 // buildPSA builds PSA's own webhook with the modules that this program is built with,
 // and the few more that it needs: in copies of go.mod and go.sum.
 func (b *bench) buildPSA(ctx context.Context) (binary string, err error) {
-	progress("  building %s", psaWebhook)
+	report.Progress("  building %s", psaWebhook)
 	module, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", err

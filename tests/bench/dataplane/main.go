@@ -14,7 +14,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -24,6 +23,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 const usage = `Usage: dataplane [flags]
@@ -98,26 +99,22 @@ func measure(ctx context.Context, o options) error {
 		}
 	}
 	var r results
-	for _, step := range []struct {
-		title string
-		do    func(context.Context, options, *results) error
-	}{
-		{"traffic through no rules, the thesis' and ours", measureTraffic},
-		{"start of the sidecar", measureStarts},
-		{"updates of a set of 100,000", measureUpdates},
-		{"memory of the sidecar, and repair under fire", measureRepairs},
-	} {
-		began := time.Now()
-		progress("%s", step.title)
-		if err := step.do(ctx, o, &r); err != nil {
-			return fmt.Errorf("%s: %w", step.title, err)
-		}
-		progress("  took %s", time.Since(began).Round(time.Second))
+	with := func(do func(context.Context, options, *results) error) func(context.Context) error {
+		return func(ctx context.Context) error { return do(ctx, o, &r) }
+	}
+	err := report.Run(ctx, []report.Step{
+		{Title: "traffic through no rules, the thesis' and ours", Do: with(measureTraffic)},
+		{Title: "start of the sidecar", Do: with(measureStarts)},
+		{Title: "updates of a set of 100,000", Do: with(measureUpdates)},
+		{Title: "memory of the sidecar, and repair under fire", Do: with(measureRepairs)},
+	})
+	if err != nil {
+		return err
 	}
 	if info, err := os.Stat(o.image); err == nil {
-		r.Summary.ImageMB = round(float64(info.Size())/1e6, 2)
+		r.Summary.ImageMB = report.Round(float64(info.Size())/1e6, 2)
 	} else {
-		progress("no image at %s: image_mb is 0; make image builds it", o.image)
+		report.Progress("no image at %s: image_mb is 0; make image builds it", o.image)
 	}
 	return r.write(o.out)
 }
@@ -130,25 +127,3 @@ func build(ctx context.Context, binary string) error {
 	}
 	return nil
 }
-
-func (r *results) write(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for name, value := range map[string]any{"bench-dataplane.json": r.Summary, "bench-dataplane-details.json": r.Details} {
-		data, err := json.MarshalIndent(value, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), append(data, '\n'), 0o644); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "bench-dataplane.svg"), []byte(r.plot()), 0o644); err != nil {
-		return err
-	}
-	r.print(os.Stdout)
-	return nil
-}
-
-func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -21,6 +21,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 	podfacts "github.com/bulkhead-dev/bulkhead/sidecar/pod"
 	"github.com/bulkhead-dev/bulkhead/sidecar/rules"
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 	"github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
@@ -126,7 +127,7 @@ func hold(peers string, commands io.Reader, out io.Writer) error {
 		if err == nil {
 			_, err = applier.Ensure(context.Background(), plan)
 		}
-		a := answer{Milliseconds: milliseconds(time.Since(began))}
+		a := answer{Milliseconds: report.In(time.Millisecond, time.Since(began))}
 		if err != nil {
 			a.Error = err.Error()
 		}

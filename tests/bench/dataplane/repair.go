@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 	"github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
@@ -70,7 +71,7 @@ func measureRepairs(ctx context.Context, o options, r *results) error {
 			return err
 		}
 		if i%100 == 99 {
-			progress("  %d of %d", i+1, o.tamperings)
+			report.Progress("  %d of %d", i+1, o.tamperings)
 		}
 		t := loud[i%len(loud)]
 		if i%quietEvery == quietEvery-1 {
@@ -180,7 +181,7 @@ func (m *repairs) tamper(t tampering) error {
 	if m.escaped += escaped; open > 0 {
 		k.opens++
 	}
-	whole := milliseconds(ended.Sub(began))
+	whole := report.In(time.Millisecond, ended.Sub(began))
 	k.guards, k.wholes = append(k.guards, open), append(k.wholes, whole)
 	if !t.quiet {
 		m.guards, m.wholes = append(m.guards, open), append(m.wholes, whole)
@@ -207,7 +208,7 @@ func window(hits []hit) (open float64, escaped int) {
 			}
 		}
 		if first != nil {
-			open = max(open, milliseconds(last.at.Sub(first.at)+pause))
+			open = max(open, report.In(time.Millisecond, last.at.Sub(first.at)+pause))
 		}
 	}
 	return open, escaped
@@ -238,7 +239,7 @@ func (m *repairs) live(ctx context.Context, times int) error {
 
 func (m *repairs) tell(r *results) {
 	r.Summary.Tamperings, r.Summary.Escaped = m.count, m.escaped
-	r.Summary.RepairGuardP99, r.Summary.RepairWholeP99 = quantile(m.guards, 0.99), quantile(m.wholes, 0.99)
+	r.Summary.RepairGuardP99, r.Summary.RepairWholeP99 = report.Quantile(m.guards, 0.99), report.Quantile(m.wholes, 0.99)
 	r.Details.guards, r.Details.wholes = m.guards, m.wholes
 	r.Details.Shots = int(m.fire.shots.Load())
 	r.Details.Repairs = map[string]repair{}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 // TestRepairUnderFire tampers twice in every way with both families' rules, under
@@ -81,7 +83,7 @@ func TestWindow(t *testing.T) {
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			open, escaped := window(test.hits)
-			if round(open, 3) != test.open || escaped != test.escaped {
+			if report.Round(open, 3) != test.open || escaped != test.escaped {
 				t.Errorf("open %v ms and %d escaped, want %v and %d", open, escaped, test.open, test.escaped)
 			}
 		})

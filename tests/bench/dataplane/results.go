@@ -5,9 +5,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
-	"slices"
-	"time"
+	"os"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 // results are what is written.
@@ -85,31 +85,37 @@ type repair struct {
 
 // spread is a distribution in a few figures.
 type spread struct {
-	P50 float64 `json:"p50"`
-	P90 float64 `json:"p90"`
-	P99 float64 `json:"p99"`
+	report.Spread
 	Max float64 `json:"max"`
 }
 
 func spreadOf(values []float64) spread {
-	return spread{quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99), quantile(values, 1)}
+	return spread{report.SpreadOf(values), report.Quantile(values, 1)}
 }
 
-// quantile is the least value that the given part of all is at most; 0 of none.
-func quantile(values []float64, part float64) float64 {
-	if len(values) == 0 {
-		return 0
+func (r *results) write(dir string) error {
+	if err := report.Write(dir, "bench-dataplane", r.Summary, r.Details, r.picture()); err != nil {
+		return err
 	}
-	sorted := slices.Sorted(slices.Values(values))
-	return round(sorted[max(0, int(math.Ceil(part*float64(len(sorted))))-1)], 3)
+	r.print(os.Stdout)
+	return nil
 }
 
-func round(value float64, digits int) float64 {
-	scale := math.Pow(10, float64(digits))
-	return math.Round(value*scale) / scale
+// picture is of round trips and repairs: for each variant, where the rounds' medians lie.
+func (r *results) picture() string {
+	var p report.Picture
+	var trips []report.Range
+	for _, v := range variants() {
+		if medians := r.Details.medians[v.name]; len(medians) > 0 {
+			low, middle, high := report.Quantile(medians, 0.1), report.Quantile(medians, 0.5), report.Quantile(medians, 0.9)
+			trips = append(trips, report.Range{Name: v.name, Low: low, Middle: middle, High: high, Says: fmt.Sprintf("%.2f µs, ratio %.4f", middle, r.Details.RTTRatio[v.name])})
+		}
+	}
+	p.Ranges("TCP round trip, medians of the rounds, in µs (p10, p50, p90; paired ratio to none)", false, trips)
+	p.Histogram("time until forbidden packets are dropped again (guard), where any came through", r.Details.guards)
+	p.Histogram("time until the ruleset is whole again", r.Details.wholes)
+	return p.String()
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // print tells a person.
 func (r *results) print(w io.Writer) {

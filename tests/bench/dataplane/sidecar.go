@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 	"github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
@@ -106,7 +107,7 @@ func (s *sidecar) resident() (float64, error) {
 	for text := range strings.Lines(string(status)) {
 		if rest, ok := strings.CutPrefix(text, "VmRSS:"); ok {
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return round(kib/1024, 2), err
+			return report.Round(kib/1024, 2), err
 		}
 	}
 	return 0, errors.New("no VmRSS in the process' status")
@@ -127,7 +128,7 @@ func measureStarts(ctx context.Context, o options, r *results) error {
 			err = p.server.Do(func() (err error) {
 				began := time.Now()
 				out, err = cmd.CombinedOutput()
-				took = append(took, milliseconds(time.Since(began)))
+				took = append(took, report.In(time.Millisecond, time.Since(began)))
 				return err
 			})
 			if err != nil {
@@ -154,7 +155,7 @@ func measureUpdates(ctx context.Context, o options, r *results) error {
 	if err != nil {
 		return err
 	}
-	r.Details.FillMs = round(filled.Milliseconds, 1)
+	r.Details.FillMs = report.Round(filled.Milliseconds, 1)
 	var took []float64
 	for range o.updates {
 		a, err := h.update()

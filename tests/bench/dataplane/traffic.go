@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 	"github.com/bulkhead-dev/bulkhead/tests/namespace"
 )
 
@@ -100,7 +101,7 @@ func measureTraffic(ctx context.Context, o options, r *results) error {
 		{"connections", max(3, o.rounds/4), compared, func(l *lane) error { return l.connect(60 * time.Millisecond) }},
 		{"throughput", max(3, o.rounds/4), compared, func(l *lane) error { return l.stream(80 * time.Millisecond) }},
 	} {
-		progress("  %s: %d rounds of %d variants", phase.title, phase.rounds, len(phase.lanes))
+		report.Progress("  %s: %d rounds of %d variants", phase.title, phase.rounds, len(phase.lanes))
 		for range phase.rounds {
 			for _, i := range rand.Perm(len(phase.lanes)) {
 				l := phase.lanes[i]
@@ -123,10 +124,10 @@ func measureTraffic(ctx context.Context, o options, r *results) error {
 		if l.reference {
 			continue
 		}
-		r.Summary.RTTp50.set(l.name, quantile(l.medians, 0.5))
-		r.Summary.RTTp99.set(l.name, quantile(l.trips, 0.99))
-		r.Summary.Connections.set(l.name, quantile(l.connections, 0.5))
-		r.Summary.Throughput.set(l.name, quantile(l.bits, 0.5))
+		r.Summary.RTTp50.set(l.name, report.Quantile(l.medians, 0.5))
+		r.Summary.RTTp99.set(l.name, report.Quantile(l.trips, 0.99))
+		r.Summary.Connections.set(l.name, report.Quantile(l.connections, 0.5))
+		r.Summary.Throughput.set(l.name, report.Quantile(l.bits, 0.5))
 		d.ConnectionRatio[l.name] = paired(l.connections, none.connections)
 		d.ThroughputRatio[l.name] = paired(l.bits, none.bits)
 	}
@@ -139,7 +140,7 @@ func paired(values, base []float64) float64 {
 	for i := range values {
 		ratios[i] = values[i] / base[i]
 	}
-	return round(quantileExact(ratios), 4)
+	return report.Round(quantileExact(ratios), 4)
 }
 
 func quantileExact(values []float64) float64 {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 // small is how many tenants have sidecars in the steps of the growth.
@@ -43,24 +45,13 @@ func run(ctx context.Context, o options) (_ *results, err error) {
 	if b.webhook, err = newWebhook(ctx, dir, control); err != nil {
 		return nil, err
 	}
-	for _, step := range []struct {
-		title string
-		do    func(context.Context) error
-	}{
-		{"fill the cluster, and growth with the tenants", b.fill},
-		{"pods come and go", b.main},
-		{"all sidecars lose their replica", b.reconnects},
-		{"growth with the changes a second", b.growChanges},
-		{"growth with the pods of a tenant", b.growPods},
-	} {
-		began := time.Now()
-		progress("%s", step.title)
-		if err := step.do(ctx); err != nil {
-			return b.results, fmt.Errorf("%s: %w", step.title, err)
-		}
-		progress("  took %s", time.Since(began).Round(time.Second))
-	}
-	return b.results, nil
+	return b.results, report.Run(ctx, []report.Step{
+		{Title: "fill the cluster, and growth with the tenants", Do: b.fill},
+		{Title: "pods come and go", Do: b.main},
+		{Title: "all sidecars lose their replica", Do: b.reconnects},
+		{Title: "growth with the changes a second", Do: b.growChanges},
+		{Title: "growth with the pods of a tenant", Do: b.growPods},
+	})
 }
 
 func (b *bench) end() {
@@ -86,7 +77,7 @@ func (b *bench) fill(ctx context.Context) error {
 		}
 		took := time.Since(began)
 		b.results.Details.FillS += took.Seconds()
-		progress("  %d tenants with %d pods more took %s", n, n*b.pods, took.Round(time.Second))
+		report.Progress("  %d tenants with %d pods more took %s", n, n*b.pods, took.Round(time.Second))
 		if b.noGrowth {
 			continue
 		}
@@ -122,13 +113,13 @@ func (b *bench) main(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.results.Details.ServerIdleMiB = round(resident, 1)
+	b.results.Details.ServerIdleMiB = report.Round(resident, 1)
 	began := time.Now()
 	tenants := b.world.tenants[:b.sidecars/b.pods]
 	if b.fleet, err = launch(ctx, b.world, b.webhook.roots, b.replica.feed, tenants); err != nil {
 		return err
 	}
-	progress("  %d sidecars have their snapshots after %s", len(b.fleet.sidecars), time.Since(began).Round(time.Millisecond))
+	report.Progress("  %d sidecars have their snapshots after %s", len(b.fleet.sidecars), time.Since(began).Round(time.Millisecond))
 	b.results.Details.Main, err = b.measure(ctx, b.replica, b.fleet, b.changes, b.time)
 	return err
 }

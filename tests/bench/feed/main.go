@@ -34,7 +34,7 @@ import (
 const usage = `Usage: feed [flags]
 
 Measures the identity feed with a real API server and simulated sidecars, and writes
-bench-feed.json and bench-feed-details.json. Progress on stderr. Takes about 18 minutes
+bench-feed.json, bench-feed-details.json and bench-feed.svg. Progress on stderr. Takes about 18 minutes
 and 10 GiB of memory.
 
 Flags:
@@ -120,5 +120,3 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 // settling is how long changes may take to be heard after the last one, and
@@ -74,7 +76,7 @@ func (b *bench) measure(ctx context.Context, r *replica, f *fleet, rate float64,
 	took := time.Since(began)
 	l := &load{
 		Tenants: len(b.world.tenants), Pods: b.world.pods, PodsPerTenant: len(f.tenants[0].pods), Sidecars: len(f.sidecars),
-		ServerReady: round(r.ready.Seconds(), 2),
+		ServerReady: report.Round(r.ready.Seconds(), 2),
 	}
 	if err := b.spent(l, r, meter, took); err != nil {
 		return nil, err
@@ -85,16 +87,16 @@ func (b *bench) measure(ctx context.Context, r *replica, f *fleet, rate float64,
 	bytes = f.received() - bytes
 	f.join(l, c)
 	l.Lost = f.attempts.Load() - attempts
-	l.ChangesPerS = round(float64(l.Changes)/took.Seconds(), 2)
-	l.BytesPerChange = round(float64(bytes)/float64(max(1, l.Heard)), 1)
-	l.Fanout = round(float64(l.Heard)/float64(max(1, l.Changes)), 2)
+	l.ChangesPerS = report.Round(float64(l.Changes)/took.Seconds(), 2)
+	l.BytesPerChange = report.Round(float64(bytes)/float64(max(1, l.Heard)), 1)
+	l.Fanout = report.Round(float64(l.Heard)/float64(max(1, l.Changes)), 2)
 	if err := c.clear(ctx); err != nil {
 		return nil, err
 	}
 	if err := f.settle(ctx, c, attempts); err != nil {
 		return nil, err
 	}
-	progress("  %d sidecars, %.0f changes/s: applied p50 %.1f ms, p99 %.1f ms (p99 from the write %.1f); %.2f cores, %.0f MiB; %d missing",
+	report.Progress("  %d sidecars, %.0f changes/s: applied p50 %.1f ms, p99 %.1f ms (p99 from the write %.1f); %.2f cores, %.0f MiB; %d missing",
 		l.Sidecars, l.ChangesPerS, l.Applied.P50, l.Applied.P99, l.Sent.P99, l.ServerCores, l.ServerRSS, l.Missing)
 	return l, nil
 }
@@ -181,10 +183,10 @@ func (b *bench) spent(l *load, r *replica, before meters, took time.Duration) er
 	if err != nil {
 		return err
 	}
-	cores := func(now, before time.Duration) float64 { return round(float64(now-before)/float64(took), 3) }
+	cores := func(now, before time.Duration) float64 { return report.Round(float64(now-before)/float64(took), 3) }
 	l.ServerCores, l.APIServerCores, l.OwnCores = cores(now.server, before.server), cores(now.apiServer, before.apiServer), cores(now.own, before.own)
 	resident, peak, err := r.resident()
-	l.ServerRSS, l.ServerPeak = round(resident, 1), round(peak, 1)
+	l.ServerRSS, l.ServerPeak = report.Round(resident, 1), report.Round(peak, 1)
 	return err
 }
 
@@ -222,11 +224,11 @@ func (b *bench) reconnect(ctx context.Context, f *fleet, from, to *replica, jitt
 	waited := f.snapshots(moment)
 	r := &reconnection{
 		Jitter: jitter, Sidecars: len(f.sidecars), Attempts: f.attempts.Load() - attempts,
-		All: round(slices.Max(waited).Seconds(), 3), Half: spreadOf(waited, time.Second).P50,
-		ServerCPU: round((after.server - before.server).Seconds(), 2), APIServerCPU: round((after.apiServer - before.apiServer).Seconds(), 2),
+		All: report.Round(slices.Max(waited).Seconds(), 3), Half: spreadOf(waited, time.Second).P50,
+		ServerCPU: report.Round((after.server - before.server).Seconds(), 2), APIServerCPU: report.Round((after.apiServer - before.apiServer).Seconds(), 2),
 	}
 	resident, peak, err := to.resident()
-	r.ServerRSS, r.ServerPeak = round(resident, 1), round(peak, 1)
-	progress("  %d sidecars, jitter %v: all back after %.2f s, %d attempts, %.1f s of the replica's processor time", r.Sidecars, jitter, r.All, r.Attempts, r.ServerCPU)
+	r.ServerRSS, r.ServerPeak = report.Round(resident, 1), report.Round(peak, 1)
+	report.Progress("  %d sidecars, jitter %v: all back after %.2f s, %d attempts, %.1f s of the replica's processor time", r.Sidecars, jitter, r.All, r.Attempts, r.ServerCPU)
 	return r, err
 }

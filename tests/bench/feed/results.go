@@ -3,16 +3,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/tests/bench/report"
 )
 
 // results are what is written.
@@ -53,19 +49,12 @@ type details struct {
 	// Exponents are the slopes of the logarithms: a figure grows with the given power
 	// of what was varied.
 	Exponents map[string]map[string]float64 `json:"exponents"`
-	Machine   machine                       `json:"machine"`
-}
-
-type machine struct {
-	Processors int    `json:"processors"`
-	Go         string `json:"go"`
-	LoadBefore string `json:"load_before"`
-	LoadAfter  string `json:"load_after"`
+	Machine   report.Machine                `json:"machine"`
 }
 
 func newResults() *results {
 	r := &results{}
-	r.Details.Machine = machine{Processors: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage()}
+	r.Details.Machine = report.ThisMachine()
 	r.Details.Notes = []string{
 		"sidecars, API server, etcd and server share the processors",
 		"bytes_per_change is to one sidecar, with TLS's own; times sidecars_per_change it is what a change costs in all",
@@ -104,8 +93,8 @@ func figures() map[string]func(*load) float64 {
 
 func (r *results) finish() {
 	d := &r.Details
-	d.Machine.LoadAfter = loadAverage()
-	d.FillS = round(d.FillS, 1)
+	d.Machine.End()
+	d.FillS = report.Round(d.FillS, 1)
 	d.Exponents = map[string]map[string]float64{}
 	for _, g := range d.growths() {
 		if len(g.loads) < 2 {
@@ -138,26 +127,28 @@ func (g growth) exponent(of func(*load) float64) float64 {
 		sx, sy, sxx, sxy, n = sx+x, sy+y, sxx+x*x, sxy+x*y, n+1
 	}
 	if divisor := n*sxx - sx*sx; divisor > 0 {
-		return round((n*sxy-sx*sy)/divisor, 2)
+		return report.Round((n*sxy-sx*sy)/divisor, 2)
 	}
 	return 0
 }
 
 func (r *results) write(dir string) error {
 	r.finish()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for name, value := range map[string]any{"bench-feed.json": r.Summary, "bench-feed-details.json": r.Details} {
-		data, err := json.MarshalIndent(value, "", "  ")
-		if err != nil {
-			return err
+	return report.Write(dir, "bench-feed", r.Summary, r.Details, r.picture())
+}
+
+// picture is of the times from event to applied, as they grow with what is varied.
+func (r *results) picture() string {
+	var p report.Picture
+	for _, g := range r.Details.growths() {
+		var ranges []report.Range
+		for _, l := range g.loads {
+			a := l.Applied
+			ranges = append(ranges, report.Range{Name: fmt.Sprintf("%.0f", g.of(l)), Low: a.P50, Middle: a.P50, High: a.P99, Says: fmt.Sprintf("%.1f to %.1f ms", a.P50, a.P99)})
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), append(data, '\n'), 0o644); err != nil {
-			return err
-		}
+		p.Ranges("from event to applied, in ms: p50 (dot) to p99, by "+g.name, false, ranges)
 	}
-	return nil
+	return p.String()
 }
 
 // print tells a person.
@@ -188,34 +179,12 @@ func (r *results) print(w io.Writer) {
 
 // spread is a distribution in a few figures.
 type spread struct {
-	Count int     `json:"count"`
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	P99   float64 `json:"p99"`
-	Max   float64 `json:"max"`
+	Count int `json:"count"`
+	report.Spread
+	Max float64 `json:"max"`
 }
 
-func spreadOf(values []time.Duration, unit time.Duration) spread {
-	sorted := slices.Sorted(slices.Values(values))
-	quantile := func(part float64) float64 {
-		if len(sorted) == 0 {
-			return 0
-		}
-		return round(float64(sorted[max(0, int(math.Ceil(part*float64(len(sorted))))-1)])/float64(unit), 3)
-	}
-	return spread{len(sorted), quantile(0.5), quantile(0.9), quantile(0.99), quantile(1)}
-}
-
-func round(value float64, digits int) float64 {
-	scale := math.Pow(10, float64(digits))
-	return math.Round(value*scale) / scale
-}
-
-// loadAverage is the machine's.
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return ""
-	}
-	return strings.Join(strings.Fields(string(text))[:3], " ")
+func spreadOf(times []time.Duration, unit time.Duration) spread {
+	values := report.AllIn(unit, times)
+	return spread{len(values), report.SpreadOf(values), report.Quantile(values, 1)}
 }
