@@ -15,6 +15,11 @@ const (
 	// one a second at most.
 	podRate  = 2
 	podBurst = 10
+	// connectionRate, a second, and connectionBurst bound the connections of one address.
+	// A handshake takes a third of a millisecond of the processors that reviews wait for,
+	// and behind the address of a node there may be a hundred sidecars.
+	connectionRate  = 16
+	connectionBurst = 64
 	// maxRates bounds the limiters that are kept; who has not come longest begins
 	// anew.
 	maxRates = 16384

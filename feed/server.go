@@ -55,8 +55,12 @@ const (
 // Handler serves the feed.
 type Handler struct {
 	http.Handler
-	streams *streams // nil: none
+	streams     *streams // nil: none
+	connections *rates
 }
+
+// Welcome tells whether an IP address may open one more connection now (threat A10).
+func (h *Handler) Welcome(address string) bool { return h.connections.allow(address) }
 
 // Drain has the streams end, spread over the time, so that not all come to another
 // replica at once, and lets none begin.
@@ -82,7 +86,7 @@ func NewHandler(o Options) *Handler {
 	}
 	handle("POST "+protocol.ReportPath, s.authenticated(s.report))
 	handle("GET "+MetricsPath, &guarded{MetricsPath, s.tokens, o.Access, o.TenantMetrics})
-	h := &Handler{}
+	h := &Handler{connections: newRates(connectionRate, connectionBurst)}
 	if o.Peers != nil {
 		h.streams = &streams{store: o.Peers, lease: o.Lease, metrics: o.Metrics, patience: usualPatience(),
 			places: newPlaces(maxStreams, maxStreamsPerTenant), leave: make(chan struct{})}

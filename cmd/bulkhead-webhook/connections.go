@@ -20,12 +20,13 @@ const (
 	addressConnections = 1024
 )
 
-// connections bounds how many there are at a time. A new one is always let in: what goes
-// is the one on which nothing has happened for longest, of its own address where that
-// has too many, so that whoever opens many can lock nobody out. Connections that are
-// hijacked, such as the feed's streams, are their handler's to bound.
+// connections bounds how many there are at a time. A new one is always let in that its
+// address may open: what goes is the one on which nothing has happened for longest, of its
+// own address where that has too many, so that whoever opens many can lock nobody out.
+// Connections that are hijacked, such as the feed's streams, are their handler's to bound.
 type connections struct {
 	most, ofAddress int
+	welcome         func(address string) bool // nil: any
 
 	mutex  sync.Mutex
 	quiet  *list.List // of *connection, the longest quiet first
@@ -38,9 +39,9 @@ type connection struct {
 	address netip.Addr
 }
 
-func newConnections(most, ofAddress int) *connections {
+func newConnections(most, ofAddress int, welcome func(address string) bool) *connections {
 	return &connections{
-		most: most, ofAddress: ofAddress,
+		most: most, ofAddress: ofAddress, welcome: welcome,
 		quiet: list.New(), places: map[net.Conn]*list.Element{}, counts: map[netip.Addr]int{},
 	}
 }
@@ -64,6 +65,9 @@ func (c *connections) note(conn net.Conn, state http.ConnState) (surplus net.Con
 		// What has no such address, which none has that comes by TCP, shares the zero one.
 		address, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 		added := &connection{conn, address.Addr().Unmap()}
+		if c.welcome != nil && !c.welcome(added.address.String()) {
+			return conn // before its handshake
+		}
 		c.places[conn] = c.quiet.PushBack(added)
 		c.counts[added.address]++
 		return c.surplus(added.address)

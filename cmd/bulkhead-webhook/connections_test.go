@@ -36,7 +36,7 @@ func (f *from) Close() error {
 // TestConnections: a new connection is always let in, and the one goes on which nothing
 // has happened for longest: of the same address, where that has too many.
 func TestConnections(t *testing.T) {
-	c := newConnections(6, 4)
+	c := newConnections(6, 4, nil)
 	open := func(address string) *from {
 		conn := &from{address: address}
 		c.follow(conn, http.StateNew)
@@ -82,11 +82,36 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// TestHandshakesOfOneAddress: who opens connection after connection, each of which costs a
+// handshake, is not let in, and others are.
+func TestHandshakesOfOneAddress(t *testing.T) {
+	var opened, all []*from
+	c := newConnections(6, 4, func(address string) bool { return address != "10.0.0.2" || len(opened) < 2 })
+	for port := range 5 {
+		conn := &from{address: fmt.Sprintf("[::ffff:10.0.0.2]:%d", port)}
+		if c.follow(conn, http.StateNew); !conn.closed {
+			opened = append(opened, conn)
+		}
+		other := &from{address: fmt.Sprintf("10.0.0.3:%d", port)}
+		c.follow(other, http.StateNew)
+		all = append(all, conn, other)
+	}
+	if len(opened) != 2 || all[len(all)-1].closed {
+		t.Errorf("%d of one address are let in, not 2; another's is closed: %v", len(opened), all[len(all)-1].closed)
+	}
+	for _, conn := range all { // also those that were not let in
+		c.follow(conn, http.StateClosed)
+	}
+	if len(c.places) != 0 || c.quiet.Len() != 0 || len(c.counts) != 0 {
+		t.Errorf("left: %d connections, %d in order, counts %v", len(c.places), c.quiet.Len(), c.counts)
+	}
+}
+
 // TestConnectionsOverTLS: the connection that goes is closed for whoever opened it, and
 // the others go on.
 func TestConnectionsOverTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }))
-	server.Config.ConnState = newConnections(100, 2).follow
+	server.Config.ConnState = newConnections(100, 2, nil).follow
 	server.StartTLS()
 	defer server.Close()
 	open := func() *tls.Conn {

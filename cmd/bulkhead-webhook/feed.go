@@ -156,7 +156,7 @@ func (o *options) feedServer(source *source, open metrics.KubeRegistry) (*starte
 		Peers:         source.identity.Store,
 		Lease:         source.identity.lease,
 	})
-	return &startedFeed{handler: handler, port: port{info, handler}}, nil
+	return &startedFeed{handler: handler, port: port{info: info, handler: handler, welcome: handler.Welcome}}, nil
 }
 
 // validateFeed checks the flags of the feed.

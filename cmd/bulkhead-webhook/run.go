@@ -91,7 +91,7 @@ func run(ctx context.Context, o *options) error {
 		RequestTimeout:     o.requestTimeout,
 		ClientCertificates: clientCertificates,
 	})
-	return o.serve(ctx, append(ports, port{info, handler})...)
+	return o.serve(ctx, append(ports, port{info: info, handler: handler})...)
 }
 
 // rules prepares Bulkhead's rules, and the administrators' if there are any.

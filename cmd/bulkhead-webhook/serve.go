@@ -27,6 +27,8 @@ const (
 type port struct {
 	info    *server.SecureServingInfo
 	handler http.Handler
+	// welcome tells whether an IP address may open one more connection now; nil: any may.
+	welcome func(address string) bool
 }
 
 // serve is SecureServingInfo.Serve for a port that every pod reaches: that one takes a
@@ -63,16 +65,18 @@ func (p port) serve(shutdownTimeout time.Duration, stop <-chan struct{}) (draine
 	go certificates.Run(1, stop)
 	config.GetConfigForClient = certificates.GetConfigForClient
 	klog.Infof("Serving securely on %s", p.info.Listener.Addr())
-	return server.RunServer(&http.Server{
+	served := &http.Server{
 		Handler:           p.handler,
 		TLSConfig:         config,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
-		ConnState:         newConnections(maxConnections, addressConnections).follow,
+		ConnState:         newConnections(maxConnections, addressConnections, p.welcome).follow,
 		ErrorLog:          log.New(serverLog{}, "", 0),
-	}, p.info.Listener, shutdownTimeout, stop)
+	}
+	served.SetKeepAlivesEnabled(p.welcome == nil) // or one connection could ask without end
+	return server.RunServer(served, p.info.Listener, shutdownTimeout, stop)
 }
 
 // serverLog takes what http.Server logs: failed handshakes, which anybody can have many
