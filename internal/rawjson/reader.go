@@ -17,7 +17,7 @@ type Reader struct {
 
 // New checks that the data is one JSON value.
 func New(data []byte) (*Reader, error) {
-	if !json.Valid(data) {
+	if !valid(data) {
 		return nil, json.Unmarshal(data, new(json.RawMessage))
 	}
 	return Of(data), nil
@@ -87,11 +87,8 @@ func (r *Reader) Quoted() (text []byte, plain bool) {
 // quoteEnd is where the text ends whose first quote is at the start.
 func quoteEnd(data []byte, start int) (end int, plain bool) {
 	plain = true
-	for end = start + 1; data[end] != '"'; end++ {
-		if data[end] == '\\' {
-			plain = false
-			end++
-		}
+	for end = special(data, start+1); data[end] != '"'; end = special(data, end+2) {
+		plain = false // it is a backslash, and what it stands before is no end
 	}
 	return end + 1, plain
 }
