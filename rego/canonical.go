@@ -48,24 +48,33 @@ func (e *Engine) Canonical(in Input) Input {
 // volume is renamed only where every name that it could be mixed up with is plainly
 // another.
 func (p *place) canonical(pod json.RawMessage) json.RawMessage {
-	token := tokenVolume(rawjson.Of(pod))
-	if bytes.Contains(pod, []byte(canonicalToken)) {
-		token = nil
+	c := canonical{Reader: rawjson.Of(pod), changes: make([]change, 0, 16)}
+	c.value(p)
+	var token []byte
+	if !c.escaped && !bytes.Contains(pod, []byte(canonicalToken)) {
+		token = tokenVolume(c.volumes)
 	}
-	c := canonical{Reader: rawjson.Of(pod), pod: pod, token: token, out: make([]byte, 0, len(pod))}
-	if c.value(p); c.escaped {
-		c = canonical{Reader: rawjson.Of(pod), pod: pod, out: c.out[:0]}
-		c.value(p)
+	out, copied := make([]byte, 0, len(pod)), 0
+	for _, change := range c.changes {
+		value := change.value
+		if value == aName {
+			if token == nil || !bytes.Equal(pod[change.start:change.end], token) {
+				continue
+			}
+			value = `"` + canonicalToken + `"`
+		}
+		out = append(append(out, pod[copied:change.start]...), value...)
+		copied = change.end
 	}
-	return append(c.out, pod[c.copied:]...)
+	return append(out, pod[copied:]...)
 }
 
 // tokenVolume returns the name of the volume of the pod's token, as it is written; nil
 // if there is none that is the plugin's beyond doubt.
-func tokenVolume(pod *rawjson.Reader) []byte {
+func tokenVolume(volumes *rawjson.Reader) []byte {
 	var token []byte
 	var names [][]byte
-	for _, volume := range pod.Member("spec", "volumes").Elements(math.MaxInt) {
+	for _, volume := range volumes.Elements(math.MaxInt) {
 		name := volume.Member("name")
 		if name == nil || name.Next() != '"' {
 			continue
@@ -102,6 +111,8 @@ type place struct {
 	emptyText bool
 	// volume: a text is the name of a volume.
 	volume bool
+	// volumes: an array is the pod's volumes.
+	volumes bool
 
 	members  map[string]*place
 	others   *place // members that are not named
@@ -131,10 +142,10 @@ func podPlaces() *place {
 					}),
 				}),
 			}),
-			"volumes": list(object(map[string]*place{
+			"volumes": {volumes: true, elements: object(map[string]*place{
 				"name":                  volume,
 				"persistentVolumeClaim": object(map[string]*place{"claimName": text}), // of a StatefulSet's pod
-			})),
+			})},
 		}),
 	})
 }
@@ -149,7 +160,7 @@ func (p *place) unread(paths [][]string) *place {
 		return nil
 	}
 	everything := slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 })
-	left := &place{members: map[string]*place{}, others: p.others}
+	left := &place{volumes: p.volumes, members: map[string]*place{}, others: p.others}
 	if everything {
 		left.others = nil
 	}
@@ -165,17 +176,24 @@ func (p *place) unread(paths [][]string) *place {
 	return left
 }
 
-// canonical copies a pod with changes.
+// canonical finds what is to be changed in a pod.
 type canonical struct {
 	*rawjson.Reader
-	pod     []byte
-	token   []byte // name of the token's volume, in quotes; nil: it is not renamed
-	escaped bool   // a volume's name is written with a backslash
-	out     []byte
-	copied  int // how far the pod is in out
+	volumes *rawjson.Reader // the pod's own; nil: it has none
+	escaped bool            // a volume's name is written with a backslash
+	changes []change
 }
 
-// value passes over a value and changes what the place says.
+// change is a value in the place of what is between two places in the pod.
+type change struct {
+	start, end int
+	value      string
+}
+
+// aName is the value of what is a volume's name, and stays unless it is the token's.
+const aName = ""
+
+// value passes over a value and finds what the place says to change.
 func (c *canonical) value(at *place) {
 	first := c.Next()
 	switch {
@@ -187,11 +205,18 @@ func (c *canonical) value(at *place) {
 			c.value(at.member(name, plain))
 		}
 	case first == '[' && at.elements != nil:
+		if at.volumes && c.volumes == nil {
+			volumes := *c.Reader
+			c.volumes = &volumes
+		}
 		for first := true; c.More(first); first = false {
 			c.value(at.elements)
 		}
 	case first == '"' && at.volume:
-		c.name()
+		start := c.Pos()
+		_, plain := c.Quoted()
+		c.escaped = c.escaped || !plain
+		c.changes = append(c.changes, change{start, c.Pos(), aName})
 	case first == '"' && (at.empty || at.emptyText):
 		c.replace(`""`)
 	case first == '{' && at.empty:
@@ -215,23 +240,8 @@ func (p *place) member(quoted []byte, plain bool) *place {
 	return p.others
 }
 
-func (c *canonical) name() {
-	start := c.Pos()
-	name, plain := c.Quoted()
-	c.escaped = c.escaped || !plain && c.token != nil
-	if c.token != nil && bytes.Equal(name, c.token) {
-		c.write(start, `"`+canonicalToken+`"`)
-	}
-}
-
 func (c *canonical) replace(value string) {
 	start := c.Pos()
 	c.Skip()
-	c.write(start, value)
-}
-
-// write writes the value in the place of what was read from start on.
-func (c *canonical) write(start int, value string) {
-	c.out = append(append(c.out, c.pod[c.copied:start]...), value...)
-	c.copied = c.Pos()
+	c.changes = append(c.changes, change{start, c.Pos(), value})
 }
