@@ -39,6 +39,9 @@ type decision struct {
 	tenant string
 	// lookup says whether the decision was remembered; empty: nobody looked.
 	lookup lookup
+	// answer is what encode returned, of a decision that is remembered and so never
+	// changed; nil: it is still to be asked.
+	answer []byte
 }
 
 // Finding is one thing that was found wrong with an object.

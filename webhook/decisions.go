@@ -89,7 +89,7 @@ const (
 
 // size is about how many bytes the decision takes.
 func (d decision) size() int {
-	size := entrySize + len(d.message) + len(d.tenant)
+	size := entrySize + len(d.message) + len(d.tenant) + len(d.answer)
 	for key, value := range d.annotations {
 		size += len(key) + len(value)
 	}

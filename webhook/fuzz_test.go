@@ -90,8 +90,8 @@ func FuzzReview(f *testing.F) {
 	})
 }
 
-// FuzzCutObjects holds what is decoded against a decoder that takes all in one piece.
-func FuzzCutObjects(f *testing.F) {
+// FuzzReadReview holds what is decoded against a decoder that takes all as it comes.
+func FuzzReadReview(f *testing.F) {
 	pod := podJSON(f, podShapes["smallest"])
 	f.Add(reviewJSON(f, newRequest(podCreate, "alice", pod, nil)))
 	f.Add(reviewJSON(f, newRequest(podUpdate, "alice", pod, pod)))
@@ -106,6 +106,14 @@ func FuzzCutObjects(f *testing.F) {
 		`{"uid": "1"}, "request": {"uid": "2"}}`,
 		`null}`, `[{"object": {}}]}`, `{"uid": "1", "object": {"a": 1, "a": 2}}, "response": {"uid": "2"}}`,
 		"{\"uid\": \"\xff\", \"object\": {\"a\": \"\xff\"}}}",
+		`{"uid": "1", "name": "a", "name": "a"}}`, `{"uid": "1", "UID": 2, "other": [1], "other": 3, "name": null}}`, `{"uid": 1}}`, `{"uid": "1"}, "kind": "Pod"}`,
+		`{"uid": "\u0031", "userInfo": {"username": "u", "uid": "2", "groups": ["a", "\n"], "extra": {"k": ["v"], "l": []}, "more": {}}}}`,
+		`{"uid": "1", "userInfo": {"groups": [], "extra": {"k": ["v"], "k": ["w"]}}}}`, `{"uid": "1", "userInfo": {"groups": [null], "extra": null}}}`,
+		`{"uid": "1", "userInfo": {"extra": {"k": "v"}}}}`, `{"uid": "1", "userInfo": null, "options": null, "dryRun": null}}`,
+		`{"uid": "1", "kind": {"group": "g", "version": "v", "kind": "k", "x": 1}, "requestKind": {}, "requestSubResource": "s", "subResource": "t"}}`,
+		`{"uid": "1", "resource": {"group": "g", "version": "v", "resource": "r"}, "requestResource": {"group": "h", "group": "h"}, "operation": "CREATE"}}`,
+		`{"uid": "1", "dryRun": true, "options": {"kind" : "CreateOptions"} , "namespace": "n"}} `, `{"uid": "1", "dryRun": "true"}}`, `{"uid": "1", "dryRun": false, "options": 5}}`,
+		`{"uid": "1", "a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1, "h": 1, "i": 1, "j": 1, "k": 1, "l": 1, "m": 1, "n": 1, "o": 1, "p": 1, "q": 1, "r": 1, "s": 1, "t": 1, "u": 1, "v": 1, "w": 1, "x": 1, "name": "y"}}`,
 	} {
 		f.Add([]byte(head + request))
 	}

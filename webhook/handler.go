@@ -64,6 +64,9 @@ func (h *reviewHandler) tell(request *admissionv1.AdmissionRequest, d decision, 
 // logDecision tells of denials always, and of the rest at verbosity 4. Names that
 // were generated stay out of messages, but help in a log.
 func logDecision(name string, request *admissionv1.AdmissionRequest, d decision) {
+	if d.allowed && !klog.V(4).Enabled() {
+		return
+	}
 	fields := []any{
 		"handler", name, "outcome", d.outcome, "operation", request.Operation, "resource", resourceOf(request),
 		"namespace", request.Namespace, "name", truncate(request.Name, maxName), "user", request.UserInfo.Username,
@@ -74,7 +77,7 @@ func logDecision(name string, request *admissionv1.AdmissionRequest, d decision)
 		klog.ErrorS(nil, "Review failed", append(fields, "reason", truncate(d.message, maxMessage))...)
 	case !d.allowed:
 		klog.InfoS("Review denied", fields...)
-	case klog.V(4).Enabled():
+	default:
 		klog.InfoS("Review allowed", append(fields, "operations", len(d.patch))...)
 	}
 }

@@ -1,9 +1,11 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -23,10 +25,29 @@ const (
 	maxMessage = 4096
 )
 
+// beforeUID is what every answer begins with.
+const beforeUID = `{"kind":"` + reviewKind + `","apiVersion":"admission.k8s.io/v1","response":{"uid":`
+
 // write answers the request with the decision.
 func (d decision) write(w http.ResponseWriter, uid types.UID) error {
+	afterUID, err := d.answer, error(nil)
+	if afterUID == nil {
+		if afterUID, err = d.encode(); err != nil {
+			return err
+		}
+	}
+	encodedUID, err := json.Marshal(uid)
+	if err != nil {
+		return fmt.Errorf("encode uid: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err = w.Write(slices.Concat([]byte(beforeUID), encodedUID, afterUID))
+	return err
+}
+
+// encode is what the answer has after the uid.
+func (d decision) encode() ([]byte, error) {
 	response := &admissionv1.AdmissionResponse{
-		UID:      uid,
 		Allowed:  d.allowed,
 		Warnings: boundWarnings(d.warnings),
 	}
@@ -41,21 +62,20 @@ func (d decision) write(w http.ResponseWriter, uid types.UID) error {
 	} else if len(d.patch) > 0 {
 		patch, err := json.Marshal(d.patch)
 		if err != nil {
-			return fmt.Errorf("encode patch: %w", err)
+			return nil, fmt.Errorf("encode patch: %w", err)
 		}
 		patchType := admissionv1.PatchTypeJSONPatch
 		response.Patch, response.PatchType = patch, &patchType
 	}
-	body, err := json.Marshal(&admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: reviewKind},
-		Response: response,
-	})
+	encoded, err := json.Marshal(response)
 	if err != nil {
-		return fmt.Errorf("encode AdmissionReview: %w", err)
+		return nil, fmt.Errorf("encode AdmissionReview: %w", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(body)
-	return err
+	rest, ok := bytes.CutPrefix(encoded, []byte(`{"uid":""`))
+	if !ok {
+		return nil, fmt.Errorf("encode AdmissionReview: no uid in %s", encoded)
+	}
+	return append(rest, '}'), nil
 }
 
 func (d decision) status() *metav1.Status {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/klog/v2"
@@ -54,14 +53,18 @@ func checkHead(w http.ResponseWriter, r *http.Request) *refusal {
 
 // decodeReview reads one AdmissionReview of admission.k8s.io/v1 with its request.
 // Unknown fields pass, since a newer API server may send them; doubled ones do not.
+// The request's objects may be parts of the body.
 func decodeReview(body []byte) (*admissionv1.AdmissionRequest, *refusal) {
-	review := &admissionv1.AdmissionReview{}
-	rest, object, oldObject, err := cutObjects(body)
-	if err == nil {
-		err = unmarshal(rest, review)
-	}
+	valid, err := rawjson.New(body)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "decode AdmissionReview: %v", err)
+	}
+	review := readReview(valid, body)
+	if review == nil {
+		review = &admissionv1.AdmissionReview{}
+		if err := unmarshal(body, review); err != nil {
+			return nil, refuse(http.StatusBadRequest, "decode AdmissionReview: %v", err)
+		}
 	}
 	if review.APIVersion != admissionv1.SchemeGroupVersion.String() || review.Kind != reviewKind {
 		return nil, refuse(http.StatusBadRequest, "got kind %q of apiVersion %q instead of %s of %s",
@@ -73,46 +76,7 @@ func decodeReview(body []byte) (*admissionv1.AdmissionRequest, *refusal) {
 	if review.Request.UID == "" {
 		return nil, refuse(http.StatusBadRequest, "the AdmissionReview's request has no uid")
 	}
-	if object != nil {
-		review.Request.Object.Raw = object
-	}
-	if oldObject != nil {
-		review.Request.OldObject.Raw = oldObject
-	}
 	return review.Request, nil
-}
-
-// cutObjects returns the review's two objects as they are written, nil where there is
-// none, and the rest with empty ones in their place: the objects are most of a review,
-// and would be looked through twice more just to find where they end.
-func cutObjects(body []byte) (rest, object, oldObject []byte, err error) {
-	review, err := rawjson.New(body)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	request := review.Member("request")
-	if request == nil || request.Next() != '{' {
-		return body, nil, nil, nil
-	}
-	copied := 0
-	for first := true; request.More(first); first = false {
-		name := string(request.Name())
-		isObject := request.Next() == '{'
-		start := request.Pos()
-		request.Skip()
-		if !isObject || name != "object" && name != "oldObject" {
-			continue
-		}
-		value := slices.Clip(body[start:request.Pos()])
-		rest = append(append(rest, body[copied:start]...), "{}"...)
-		copied = request.Pos()
-		if name == "object" {
-			object = value
-		} else {
-			oldObject = value
-		}
-	}
-	return append(rest, body[copied:]...), object, oldObject, nil
 }
 
 func tooLarge() *refusal {

@@ -46,6 +46,9 @@ func (a *Admission) validatePod(ctx context.Context, request *admissionv1.Admiss
 	}
 	d := now.decidePod(ctx, in, t)
 	if d.outcome != outcomeError {
+		if d.answer, err = d.encode(); err != nil {
+			return failed(err)
+		}
 		a.decisions.put(engine, key, d)
 	}
 	d.lookup = lookupMiss
