@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -39,8 +38,13 @@ const (
 	reviewRate  = 5
 	reviewBurst = 50
 	maxReviews  = 32
-	// reviewTimeout bounds one question, the wait for a place included.
-	reviewTimeout = 5 * time.Second
+	// maxWaiting bounds those who wait until they may ask, turnTimeout how long: all
+	// sidecars of a replica that is gone come at once, and each that is sent away comes
+	// again, with another TLS handshake. A connection that waits holds about 50 KiB.
+	maxWaiting  = 2048
+	turnTimeout = 6 * time.Second
+	// reviewTimeout bounds one question. A sidecar waits 10 s for its answer in all.
+	reviewTimeout = 4 * time.Second
 )
 
 // TokenReviewer is what is needed of the API server: client-go's
@@ -76,17 +80,21 @@ type authenticator struct {
 	metrics   *Metrics
 	good, bad *cache.LRUExpireCache // by digest: *Pod, *refusal
 	clients   *rates
-	places    chan struct{}
+	turns     *turns
+	whose     func(address string) string
 }
 
-func newAuthenticator(tokens TokenReviewer, metrics *Metrics) *authenticator {
+// newAuthenticator makes one. Who waits to have the API server asked has its turn with
+// those whose name is the same.
+func newAuthenticator(tokens TokenReviewer, metrics *Metrics, whose func(address string) string) *authenticator {
 	return &authenticator{
 		tokens:  tokens,
 		metrics: metrics,
 		good:    cache.NewLRUExpireCache(maxGood),
 		bad:     cache.NewLRUExpireCache(maxBad),
 		clients: newRates(reviewRate, reviewBurst),
-		places:  make(chan struct{}, maxReviews),
+		turns:   newTurns(maxReviews, maxWaiting),
+		whose:   whose,
 	}
 }
 
@@ -132,9 +140,16 @@ func bearer(r *http.Request) (string, *refusal) {
 // review asks the API server about a token that came with the request. Without
 // audiences it is asked about tokens for itself.
 func (a *authenticator) review(r *http.Request, token string, audiences ...string) (*authenticationv1.TokenReviewStatus, *refusal) {
-	if !a.clients.allow(clientOf(r)) {
+	client := clientOf(r)
+	if !a.clients.allow(client) {
 		return nil, &refusal{http.StatusTooManyRequests, "too many unknown tokens from this address"}
 	}
+	waiting, cancel := context.WithTimeout(r.Context(), turnTimeout)
+	defer cancel()
+	if err := a.turns.begin(waiting, a.whose(client)); err != nil {
+		return nil, &refusal{http.StatusTooManyRequests, "too many tokens are being checked"}
+	}
+	defer a.turns.end()
 	status, err := a.ask(r.Context(), token, audiences)
 	if err != nil {
 		a.metrics.reviewed("error")
@@ -147,12 +162,6 @@ func (a *authenticator) review(r *http.Request, token string, audiences ...strin
 func (a *authenticator) ask(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	select {
-	case a.places <- struct{}{}:
-		defer func() { <-a.places }()
-	case <-ctx.Done():
-		return nil, errors.New("too many tokens are being reviewed")
-	}
 	review, err := a.tokens.Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
 	}, metav1.CreateOptions{})

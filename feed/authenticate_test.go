@@ -77,7 +77,7 @@ func TestOtherSchemesAreNoTokens(t *testing.T) {
 func TestReviewsAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &apiServer{tokens: map[string]authenticationv1.TokenReviewStatus{}}
-		a := newAuthenticator(api, NewMetrics(metrics.NewKubeRegistry(), metrics.NewKubeRegistry()))
+		a := newAuthenticator(api, NewMetrics(metrics.NewKubeRegistry(), metrics.NewKubeRegistry()), func(address string) string { return address })
 		long, short := jwt("long", time.Now().Add(time.Hour)), jwt("short", time.Now().Add(15*time.Second))
 		for _, token := range []string{long, short, "opaque"} {
 			api.tokens[token] = vouched("alice", "web")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -44,12 +45,15 @@ type Options struct {
 const (
 	// requestTimeout bounds a request, from header to answer.
 	requestTimeout = 10 * time.Second
-	// maxInFlight, maxPerTenant and maxPerClient bound the requests under way to one
-	// path, of all clients, of a tenant's pods and of one address: an answer takes
-	// milliseconds, so only who stalls has many.
+	// maxInFlight and maxPerClient bound the requests under way to one path, of all
+	// clients and of one address, maxPerTenant the reports of a tenant's pods: an answer
+	// takes milliseconds, so only who stalls has many.
 	maxInFlight  = 512
 	maxPerTenant = maxInFlight / 4
 	maxPerClient = 16
+	// maxOpening is maxInFlight for streams. Who asks for one sends nothing that could
+	// be stalled, and waits for nothing but its turn to have its token checked.
+	maxOpening = 2 * maxWaiting
 )
 
 // Handler serves the feed.
@@ -73,7 +77,7 @@ func (h *Handler) Drain(over time.Duration) {
 // NewHandler makes a Handler.
 func NewHandler(o Options) *Handler {
 	s := &server{
-		tokens:  newAuthenticator(o.Tokens, o.Metrics),
+		tokens:  newAuthenticator(o.Tokens, o.Metrics, o.whose),
 		tenant:  o.Tenant,
 		events:  o.Events,
 		metrics: o.Metrics,
@@ -81,17 +85,17 @@ func NewHandler(o Options) *Handler {
 	}
 	mux := http.NewServeMux()
 	// Each path has places of its own: who stalls reports keeps nobody from its peers.
-	handle := func(pattern string, handler http.Handler) {
-		mux.Handle(pattern, newPlaces(maxInFlight, maxPerClient).limit(handler))
+	handle := func(pattern string, most int, handler http.Handler) {
+		mux.Handle(pattern, newPlaces(most, maxPerClient).limit(handler))
 	}
-	handle("POST "+protocol.ReportPath, s.authenticated(s.report))
-	handle("GET "+MetricsPath, &guarded{MetricsPath, s.tokens, o.Access, o.TenantMetrics})
+	handle("POST "+protocol.ReportPath, maxInFlight, s.authenticated(perTenant(s.report)))
+	handle("GET "+MetricsPath, maxInFlight, &guarded{MetricsPath, s.tokens, o.Access, o.TenantMetrics})
 	h := &Handler{connections: newRates(connectionRate, connectionBurst)}
 	if o.Peers != nil {
 		h.streams = &streams{store: o.Peers, lease: o.Lease, metrics: o.Metrics, patience: usualPatience(),
 			places: newPlaces(maxStreams, maxStreamsPerTenant), leave: make(chan struct{})}
-		handle("GET "+protocol.PeersPath, s.authenticated(h.streams.open))
-		handle("GET "+protocol.ConnectedPath, &guarded{protocol.ConnectedPath, s.tokens, o.Access, connected(o.Peers)})
+		handle("GET "+protocol.PeersPath, maxOpening, s.authenticated(h.streams.open))
+		handle("GET "+protocol.ConnectedPath, maxInFlight, &guarded{protocol.ConnectedPath, s.tokens, o.Access, connected(o.Peers)})
 	}
 	h.Handler = observed(recovered(withDeadlines(mux)), o.Metrics)
 	return h
@@ -121,10 +125,26 @@ type sender struct {
 	tenant string
 }
 
-// authenticated lets pods of tenants pass, at a pod's rate, and so many of a tenant's at
-// once.
-func (s *server) authenticated(next func(http.ResponseWriter, *http.Request, sender)) http.Handler {
-	tenants := newPlaces(maxInFlight, maxPerTenant)
+// whose names who has an address, so that a tenant of many pods keeps no other waiting:
+// it is believed in nothing else.
+func (o *Options) whose(address string) string {
+	if o.Peers == nil {
+		return address
+	}
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if tenant := o.Peers.Holder(ip.Unmap()); tenant != "" {
+		return "tenant " + tenant
+	}
+	return address
+}
+
+type handlerOf func(http.ResponseWriter, *http.Request, sender)
+
+// authenticated lets pods of tenants pass, at a pod's rate.
+func (s *server) authenticated(next handlerOf) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pod, refusal := s.tokens.authenticate(r)
 		if refusal != nil {
@@ -140,13 +160,21 @@ func (s *server) authenticated(next func(http.ResponseWriter, *http.Request, sen
 			refuse(w, http.StatusTooManyRequests, "too many requests from this pod")
 			return
 		}
-		if !tenants.begin(tenant) {
+		next(w, r, sender{*pod, tenant})
+	})
+}
+
+// perTenant lets so many of a tenant's pass at once.
+func perTenant(next handlerOf) handlerOf {
+	tenants := newPlaces(maxInFlight, maxPerTenant)
+	return func(w http.ResponseWriter, r *http.Request, from sender) {
+		if !tenants.begin(from.tenant) {
 			refuse(w, http.StatusTooManyRequests, "too many requests of this tenant's are under way")
 			return
 		}
-		defer tenants.end(tenant)
-		next(w, r, sender{*pod, tenant})
-	})
+		defer tenants.end(from.tenant)
+		next(w, r, from)
+	}
 }
 
 // withDeadlines ends a request whose client stalls.
@@ -208,10 +236,10 @@ func (r *codeRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (r *codeRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // refuse ends the connection too: else the answer would wait for the rest of a body
-// that may never come.
+// that may never come. Who is told when to come again need not be told so here.
 func refuse(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Connection", "close")
-	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+	if busy := code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable; busy && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "1")
 	}
 	http.Error(w, text, code)

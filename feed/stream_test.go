@@ -377,14 +377,14 @@ func TestEndsAreSpread(t *testing.T) {
 // A thousand sidecars whose replica has gone come at once: each gets what it asks, and the
 // API server is asked about each token once, by few at a time.
 func TestAThousandReconnect(t *testing.T) {
-	l := newLine(t, testLease, nil)
+	l := newLine(t, time.Hour, nil) // nobody answers heartbeats, and the machine may be slow
 	const count = 1000
 	reviews := &crowd{TokenReviewer: l.api}
 	l.feed = NewHandler(Options{
 		Tokens: reviews, Events: l.events, Metrics: NewMetrics(metrics.NewKubeRegistry(), metrics.NewKubeRegistry()),
-		Tenant: func(namespace string) string { return namespace }, Peers: l.store, Lease: testLease,
+		Tenant: func(namespace string) string { return namespace }, Peers: l.store, Lease: time.Hour,
 	})
-	l.feed.streams.patience = patience{hello: time.Hour, write: time.Hour, ack: time.Hour, age: time.Hour} // the machine may be slow
+	l.feed.streams.patience = patience{hello: time.Hour, write: time.Hour, ack: time.Hour, age: time.Hour}
 	l.server.Config.Handler = l.feed
 	for i := range count {
 		name := fmt.Sprintf("pod-%d", i)

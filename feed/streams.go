@@ -61,6 +61,7 @@ func (s *streams) open(w http.ResponseWriter, r *http.Request, from sender) {
 	ref := from.ref()
 	switch err := s.store.Admits(ref); {
 	case errors.Is(err, peers.ErrNotReady), s.drain.Load() != nil:
+		w.Header().Set("Retry-After", "0") // another replica may, and this one soon
 		refuse(w, http.StatusServiceUnavailable, "this replica does not serve streams now")
 		return
 	case err != nil:

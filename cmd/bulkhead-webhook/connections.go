@@ -21,9 +21,10 @@ const (
 )
 
 // connections bounds how many there are at a time. A new one is always let in that its
-// address may open: what goes is the one on which nothing has happened for longest, of its
-// own address where that has too many, so that whoever opens many can lock nobody out.
-// Connections that are hijacked, such as the feed's streams, are their handler's to bound.
+// address may open: what goes is the one on which nothing has happened for longest, of its own address where that
+// has too many, else of an address that has most, so that whoever opens many can lock
+// nobody out, nor those who wait for an answer. Connections that are
+// hijacked, such as the feed's streams, are their handler's to bound.
 type connections struct {
 	most, ofAddress int
 	welcome         func(address string) bool // nil: any
@@ -83,12 +84,17 @@ func (c *connections) note(conn net.Conn, state http.ConnState) (surplus net.Con
 
 // surplus takes away the connection that is one too many after a new one of the address.
 func (c *connections) surplus(address netip.Addr) net.Conn {
-	full := c.counts[address] > c.ofAddress
-	if !full && len(c.places) <= c.most {
-		return nil
+	most := c.counts[address] // above its bound no other has as many
+	if most <= c.ofAddress {
+		if len(c.places) <= c.most {
+			return nil
+		}
+		for _, count := range c.counts {
+			most = max(most, count)
+		}
 	}
 	for place := c.quiet.Front(); place != nil; place = place.Next() {
-		if oldest := place.Value.(*connection); !full || oldest.address == address {
+		if oldest := place.Value.(*connection); c.counts[oldest.address] == most {
 			c.remove(oldest.Conn)
 			return oldest.Conn
 		}

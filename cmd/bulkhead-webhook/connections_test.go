@@ -82,6 +82,33 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// TestManyConnectionsOfOneAddress: who opens many takes the place of none that has waited
+// longer, but has fewer.
+func TestManyConnectionsOfOneAddress(t *testing.T) {
+	c := newConnections(6, 4)
+	open := func(address string) *from {
+		conn := &from{address: address}
+		c.follow(conn, http.StateNew)
+		return conn
+	}
+	waiting := []*from{open("10.0.0.1:1"), open("10.0.0.2:1"), open("10.0.0.3:1")}
+	for port := range 100 {
+		open(fmt.Sprintf("10.0.0.4:%d", port))
+	}
+	open("10.0.0.5:1")
+	for _, conn := range waiting {
+		if conn.closed {
+			t.Errorf("the connection of %s is closed", conn.address)
+		}
+	}
+	for host := 6; host < 11; host++ {
+		open(fmt.Sprintf("10.0.0.%d:1", host))
+	}
+	if !waiting[0].closed || len(c.places) != 6 {
+		t.Errorf("of addresses with one each the longest quiet is not the first to go: %d are left", len(c.places))
+	}
+}
+
 // TestHandshakesOfOneAddress: who opens connection after connection, each of which costs a
 // handshake, is not let in, and others are.
 func TestHandshakesOfOneAddress(t *testing.T) {

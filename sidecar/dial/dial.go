@@ -91,6 +91,13 @@ const (
 // ReadStatus reads the first line and the header of an answer, up to where the body
 // begins or another protocol.
 func ReadStatus(r *bufio.Reader) (code int, err error) {
+	code, _, err = ReadHeader(r)
+	return code, err
+}
+
+// ReadHeader is ReadStatus, and says when to come again: after Retry-After, where that is
+// a number of seconds; 0: it does not say.
+func ReadHeader(r *bufio.Reader) (code int, again time.Duration, err error) {
 	line, err := r.ReadSlice('\n')
 	status := strings.TrimRight(string(line), "\r\n")
 	version, rest, _ := strings.Cut(status, " ")
@@ -98,22 +105,28 @@ func ReadStatus(r *bufio.Reader) (code int, err error) {
 	code, notNumber := strconv.Atoi(number)
 	switch {
 	case err == io.EOF && status == "":
-		return 0, fmt.Errorf("read answer: %w", io.ErrUnexpectedEOF)
+		return 0, 0, fmt.Errorf("read answer: %w", io.ErrUnexpectedEOF)
 	case err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull):
-		return 0, fmt.Errorf("read answer: %w", err)
+		return 0, 0, fmt.Errorf("read answer: %w", err)
 	case err != nil || notNumber != nil || !strings.HasPrefix(version, "HTTP/1."):
-		return 0, fmt.Errorf("this is no answer of HTTP: %q", protocol.Text(status))
+		return 0, 0, fmt.Errorf("this is no answer of HTTP: %q", protocol.Text(status))
 	}
 	for range maxHeaders {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
-			return 0, fmt.Errorf("read answer's header: %w", err)
+			return 0, 0, fmt.Errorf("read answer's header: %w", err)
 		}
-		if len(strings.TrimRight(string(line), "\r\n")) == 0 {
-			return code, nil
+		header := strings.TrimRight(string(line), "\r\n")
+		if header == "" {
+			return code, again, nil
+		}
+		if name, value, _ := strings.Cut(header, ":"); strings.EqualFold(name, "Retry-After") {
+			if seconds, err := strconv.ParseUint(strings.TrimSpace(value), 10, 16); err == nil {
+				again = time.Duration(seconds) * time.Second
+			}
 		}
 	}
-	return 0, errors.New("read answer's header: it does not end")
+	return 0, 0, errors.New("read answer's header: it does not end")
 }
 
 // ReadText reads what an answer says, up to the end of the connection.

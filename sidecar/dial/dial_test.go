@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReadStatus(t *testing.T) {
@@ -34,6 +35,24 @@ func TestReadStatus(t *testing.T) {
 			if text, err := ReadText(r); text != want.text || err != nil {
 				t.Errorf("%.40q: text %q, %v", answer, text, err)
 			}
+		}
+	}
+}
+
+func TestWhenToComeAgain(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"":                                      0,
+		"Retry-After: 1\r\n":                    time.Second,
+		"retry-after:30\r\n":                    30 * time.Second,
+		"Retry-After: -1\r\n":                   0,
+		"Retry-After: 99999999999999999999\r\n": 0,
+		"Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n":    0,
+		"X-Retry-After: 7\r\nRetry-After: 2\r\nA: b\r\n":    2 * time.Second,
+		"Content-Type: text/plain\r\nConnection: close\r\n": 0,
+	} {
+		code, again, err := ReadHeader(bufio.NewReader(strings.NewReader("HTTP/1.1 429 Too Many Requests\r\n" + header + "\r\nRetry-After: 9\r\n")))
+		if code != 429 || again != want || err != nil {
+			t.Errorf("%q: %d, %s, %v", header, code, again, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ package peers
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -125,14 +126,32 @@ func (c *Client) Run(ctx context.Context) {
 			c.Log.Info("the stream of peers has ended, another is sought", "error", err.Error())
 			failing, said = true, now
 		}
-		// All of it at random: sidecars that lost the feed together come back one
-		// by one.
-		if !sleep(ctx, rand.N(pause)) {
+		if !sleep(ctx, before(pause, err)) {
 			return
 		}
 		pause = min(2*pause, longestPause)
 	}
 }
+
+// before is how long to wait before the next attempt. All of it is at random: sidecars
+// that lost the feed together come back one by one; also those that it sent away together,
+// when it has asked them to come again.
+func before(pause time.Duration, err error) time.Duration {
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.again > 0 {
+		again := min(refused.again, longestPause)
+		return again + rand.N(max(pause, again))
+	}
+	return rand.N(pause)
+}
+
+// refusal is an answer that is no stream.
+type refusal struct {
+	code  int
+	text  string
+	again time.Duration // when to come again; 0: it does not say
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("answer %d: %s", r.code, r.text) }
 
 // stream holds one stream until it ends, and says whether it has told all.
 func (c *Client) stream(ctx context.Context) (whole bool, err error) {
@@ -191,10 +210,10 @@ func (c *Client) connect(ctx context.Context) (net.Conn, *bufio.Reader, error) {
 	}
 	defer end()
 	lines := bufio.NewReader(connection)
-	code, err := dial.ReadStatus(lines)
+	code, again, err := dial.ReadHeader(lines)
 	if err == nil && code != switching {
 		text, _ := lines.Peek(lines.Buffered())
-		err = fmt.Errorf("answer %d: %s", code, protocol.Text(strings.TrimSpace(string(text))))
+		err = &refusal{code, protocol.Text(strings.TrimSpace(string(text))), again}
 	}
 	if err == nil {
 		_, err = connection.Write(hello)

@@ -433,6 +433,38 @@ func TestPausesGrow(t *testing.T) {
 	})
 }
 
+// Who is sent away for a time does not come before, nor all at that moment.
+func TestComesWhenItWasAskedTo(t *testing.T) {
+	for header, want := range map[string]struct{ from, to time.Duration }{
+		"":                      {0, firstPause},
+		"Retry-After: 0\r\n":    {0, firstPause},
+		"Retry-After: 2\r\n":    {2 * time.Second, 4 * time.Second},
+		"Retry-After: 9999\r\n": {longestPause, 2 * longestPause},
+	} {
+		shortest, longest := time.Hour, time.Duration(0)
+		for range 200 {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, false)
+				ctx, cancel := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				running.Go(func() { b.Run(ctx) })
+				s := <-b.accepts
+				s.send("HTTP/1.1 429 Too Many Requests\r\n" + header + "\r\nbusy\n")
+				refused := time.Now()
+				_ = s.Close()
+				_ = (<-b.accepts).Close()
+				cancel()
+				running.Wait()
+				waited := b.dialled[1].Sub(refused)
+				shortest, longest = min(shortest, waited), max(longest, waited)
+			})
+		}
+		if shortest < want.from || longest > want.to || longest-shortest < (want.to-want.from)/2 {
+			t.Errorf("%q: came again after %s to %s, want %s to %s", header, shortest, longest, want.from, want.to)
+		}
+	}
+}
+
 // TestAdopt holds that what a former life left counts for a lease, or until the feed
 // has told.
 func TestAdopt(t *testing.T) {
