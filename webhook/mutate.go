@@ -101,9 +101,12 @@ func (a *Admission) mutatePod(ctx context.Context, request *admissionv1.Admissio
 }
 
 func (a *Admission) mutateEphemeral(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	object, old, _, settled := a.mutable(ctx, request)
+	object, old, terms, settled := a.mutable(ctx, request)
 	if settled != nil {
 		return *settled
+	}
+	if len(object.raw) > maxPod {
+		return terms.decide(rego.Result{Violations: []rego.Violation{tooLargePod()}})
 	}
 	d := allow()
 	d.patch = run(object.pod, []mutation{dropNetRawOfNew(old.pod)}).patch

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 const netRaw corev1.Capability = "NET_RAW"
@@ -28,10 +29,14 @@ func dropNetRaw(e *edit) {
 // dropNetRawOfNew does so for the ephemeral containers that an update adds; those
 // that are there cannot be changed (threat D7).
 func dropNetRawOfNew(old *corev1.Pod) mutation {
+	there := sets.New[string]()
+	for i := range old.Spec.EphemeralContainers {
+		there.Insert(old.Spec.EphemeralContainers[i].Name)
+	}
 	return func(e *edit) {
 		for i := range e.pod.Spec.EphemeralContainers {
 			container := &e.pod.Spec.EphemeralContainers[i]
-			if !slices.ContainsFunc(old.Spec.EphemeralContainers, func(o corev1.EphemeralContainer) bool { return o.Name == container.Name }) {
+			if !there.Has(container.Name) {
 				container.SecurityContext = e.withoutNetRaw(fmt.Sprintf("/spec/ephemeralContainers/%d", i), container.SecurityContext)
 			}
 		}

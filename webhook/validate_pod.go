@@ -80,7 +80,7 @@ func (a *Admission) decidePod(ctx context.Context, in rego.Input, t terms) decis
 	if d, ok := a.exemptsPod(object.pod); ok {
 		return d
 	}
-	if t.tenant != nil && t.enforcement != v1alpha1.Enforce {
+	if t.tenant != nil && t.enforcement != v1alpha1.Enforce && len(object.raw) <= maxPod {
 		// Nothing was injected. What would enforce have refused?
 		if object, err = a.injected(object, t); err != nil {
 			return failed(err)

@@ -91,6 +91,9 @@ func (a *Admission) judgeTemplate(ctx context.Context, request *admissionv1.Admi
 
 // askTemplate asks about the pod that the template will be.
 func (a *Admission) askTemplate(ctx context.Context, in rego.Input, object, old *podObject, t terms) (rego.Result, error) {
+	if len(object.raw) > maxPod { // before all that takes longer the larger it is
+		return rego.Result{Violations: []rego.Violation{tooLargePod()}}, nil
+	}
 	in.Request.Operation, in.Request.Resource, in.Request.Subresource = rego.Create, podCreate.resource, ""
 	if t.tenant != nil {
 		for _, pod := range []**podObject{&object, &old} {

@@ -16,6 +16,7 @@ import (
 	configv1alpha1 "github.com/bulkhead-dev/bulkhead/api/config/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/rego"
+	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 	"github.com/bulkhead-dev/bulkhead/webhook/tenants"
 )
 
@@ -257,12 +258,22 @@ func TestValidateLargePod(t *testing.T) {
 		t.Errorf("half of the limit: %s", d.message)
 	}
 	large := filled(good, maxPod)
-	for name, d := range map[string]decision{
-		"mutate": a.Mutate(t.Context(), newRequest(podCreate, "alice", large, nil)),
-		"create": a.Validate(t.Context(), newRequest(podCreate, "alice", large, nil)),
-		"update": a.Validate(t.Context(), newRequest(podUpdate, "alice", filled(good, maxPod+1), large)),
+	// Whether something was injected into it, which takes longer the larger it is, shows
+	// where that must fail.
+	failing := newTestAdmissionWithFeed(t, func() (*sidecarconfig.Feed, error) { return nil, errors.New("no address") }, withTemplates(configv1alpha1.WorkloadTemplatesWarn))
+	template := workloadJSON(t, "deployments", "containers: [{name: "+strings.Repeat("x", maxPod)+"}]")
+	for name, test := range map[string]struct {
+		decision
+		allowed bool
+	}{
+		"mutate":           {a.Mutate(t.Context(), newRequest(podCreate, "alice", large, nil)), false},
+		"create":           {a.Validate(t.Context(), newRequest(podCreate, "alice", large, nil)), false},
+		"update":           {a.Validate(t.Context(), newRequest(podUpdate, "alice", filled(good, maxPod+1), large)), false},
+		"mutate ephemeral": {a.Mutate(t.Context(), newRequest(podEphemeral, "alice", filled(good, maxPod+1), large)), false},
+		"warned":           {failing.Validate(t.Context(), newRequest(podCreate, "warned", large, nil)), true},
+		"template":         {failing.Validate(t.Context(), workloadRequest(t, "deployments", "alice", template, nil)), true},
 	} {
-		if d.allowed || !cmp.Equal(d.rules, []string{"pod-too-large"}) {
+		if d := test.decision; d.allowed != test.allowed || !cmp.Equal(d.rules, []string{"pod-too-large"}) {
 			t.Errorf("%s: allowed %t, rules %q: %s", name, d.allowed, d.rules, d.message)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/gentype"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -196,7 +197,15 @@ func TestFlight(t *testing.T) {
 	}
 }
 
+// The leader counts the same whether it follows pods itself or the feed does.
 func TestStatus(t *testing.T) {
+	t.Run("follows pods itself", func(t *testing.T) { testStatus(t, func(kubernetes.Interface) Feed { return Feed{} }) })
+	t.Run("is told of pods", func(t *testing.T) {
+		testStatus(t, func(kube kubernetes.Interface) Feed { return Feed{Pods: followPods(t.Context(), kube)} })
+	})
+}
+
+func testStatus(t *testing.T, feed func(kubernetes.Interface) Feed) {
 	client := newFakeClient(t,
 		newTestTenant("alice", "172.16.1.0/24", namespaces("alice", "alice-batch", "alice-later")),
 		newTestTenant("bob", "172.16.1.0/25"),
@@ -216,7 +225,8 @@ func TestStatus(t *testing.T) {
 	)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error)
-	go func() { stopped <- NewStatusController(cluster, kube, &fakeEvents{}, Feed{}).Run(ctx) }()
+	told := feed(kube)
+	go func() { stopped <- NewStatusController(cluster, kube, &fakeEvents{}, told).Run(ctx) }()
 	status := func(name string) v1alpha1.TenantStatus {
 		tenant, err := client.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
@@ -251,6 +261,10 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "counted anew", counts(2, 3, 1))
+	if _, err := kube.CoreV1().Pods("alice").UpdateStatus(t.Context(), newPod("alice", "unwatched", corev1.PodRunning, 0, true), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "protected by now", counts(2, 3, 2))
 
 	// Nothing changes any more, so nothing is written.
 	time.Sleep(2 * settle)
@@ -266,6 +280,9 @@ func TestStatus(t *testing.T) {
 	cancel()
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+	if told.Pods != nil && len(told.Pods.watchers) != 0 {
+		t.Error("pods are told after the term")
 	}
 }
 

@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,15 +30,15 @@ type EventRecorder interface {
 // A firewall that cannot be brought in has closed the pod, itself included, so it
 // cannot report; but the kubelet writes its last words into the pod's status, and
 // raises Events of its back-off only. before is nil for a pod that is new here.
-func (r *statusRun) tellFailures(before, pod *member) {
+func (r *statusRun) tellFailures(before *fact, pod *member) {
 	if pod.deleted {
 		return
 	}
 	for _, f := range pod.failures {
-		if before == nil && f.ended.FinishedAt.Time.Before(r.began.Add(-overlap)) {
+		if before == nil && f.at.Before(r.began.Add(-overlap)) {
 			continue
 		}
-		if known := before.failure(f.container); known != nil && *known == *f.ended {
+		if before != nil && before.failed != nil && slices.Contains(before.failed.failures, f) {
 			continue
 		}
 		if len(r.cluster.Index().Claimers(pod.namespace)) == 0 {
@@ -46,7 +47,7 @@ func (r *statusRun) tellFailures(before, pod *member) {
 		r.events.Event(&corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Pod", Namespace: pod.namespace, Name: pod.name, UID: pod.uid,
 			FieldPath: fmt.Sprintf("spec.initContainers{%s}", f.container),
-		}, corev1.EventTypeWarning, reasonFailed, lastWords(f.container, f.ended))
+		}, corev1.EventTypeWarning, reasonFailed, f.words)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestStatusOfIdentity(t *testing.T) {
 	}
 	connected := func(context.Context) (map[string]int, error) { return map[string]int{"alice": 3}, nil }
 	go func() {
-		if err := NewStatusController(cluster, fake.NewClientset(), &fakeEvents{}, Feed{identity, connected}).Run(t.Context()); err != nil {
+		if err := NewStatusController(cluster, fake.NewClientset(), &fakeEvents{}, Feed{Identity: identity, Connected: connected}).Run(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}()

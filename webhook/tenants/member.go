@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"time"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,8 +11,7 @@ import (
 	sidecarconfig "github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
-// member is what the status of Tenants needs of a pod. A corev1.Pod takes many times the
-// memory, with nothing in it but this.
+// member is a pod on its way to Members: what the status of Tenants needs of it.
 type member struct {
 	namespace, name, version string
 	uid                      types.UID
@@ -23,14 +23,17 @@ type member struct {
 	failures []failure
 }
 
-// GetObjectMeta is what informers know objects by.
+// GetObjectMeta is what a Reflector knows objects by.
 func (m *member) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Namespace: m.namespace, Name: m.name, ResourceVersion: m.version, UID: m.uid}
 }
 
+// failure is an end of a container, and comparable.
 type failure struct {
-	container string
-	ended     *corev1.ContainerStateTerminated
+	container, id string
+	exitCode      int32
+	at            time.Time
+	words         string
 }
 
 func newMember(pod *corev1.Pod) *member {
@@ -44,24 +47,13 @@ func newMember(pod *corev1.Pod) *member {
 	for _, container := range []string{sidecarconfig.InitContainer, sidecarconfig.FirewallContainer} {
 		for _, status := range pod.Status.InitContainerStatuses {
 			if ended := failureOf(status); ended != nil && status.Name == container {
-				m.failures = append(m.failures, failure{container, ended})
+				m.failures = append(m.failures, failure{
+					container, ended.ContainerID, ended.ExitCode, ended.FinishedAt.Time, lastWords(container, ended),
+				})
 			}
 		}
 	}
 	return m
-}
-
-// failure is how the container ended; nil: not in failure.
-func (m *member) failure(container string) *corev1.ContainerStateTerminated {
-	if m == nil {
-		return nil
-	}
-	for _, f := range m.failures {
-		if f.container == container {
-			return f.ended
-		}
-	}
-	return nil
 }
 
 // protected tells whether the firewall was built and is watched. The names are

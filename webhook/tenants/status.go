@@ -7,7 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -30,7 +29,7 @@ const settle = time.Second
 const reasonReady = "Admitting"
 
 // StatusController keeps the status of all Tenants. One at a time runs in a
-// cluster; what it follows of namespaces and pods it holds only while it runs.
+// cluster; what it follows itself it holds only while it runs.
 type StatusController struct {
 	cluster *Cluster
 	kube    kubernetes.Interface
@@ -52,23 +51,27 @@ func (s *StatusController) Run(ctx context.Context) error {
 		feed:       s.feed,
 		began:      time.Now(),
 		namespaces: factory.Core().V1().Namespaces().Informer(),
-		pods:       factory.Core().V1().Pods().Informer(),
+		pods:       s.feed.Pods,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.DefaultTypedControllerRateLimiter[string](),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "tenant-status"},
 		),
 	}
 	defer run.queue.ShutDown()
+	if run.pods == nil {
+		run.pods = followPods(ctx, s.kube)
+	}
 	unfollow, err := run.follow()
 	defer unfollow()
 	if err != nil {
-		return fmt.Errorf("follow tenants, namespaces and pods: %w", err)
+		return fmt.Errorf("follow tenants and namespaces: %w", err)
 	}
 	factory.StartWithContext(ctx)
 	defer factory.Shutdown()
-	if !cache.WaitForCacheSync(ctx.Done(), s.cluster.HasSynced, run.namespaces.HasSynced, run.pods.HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), s.cluster.HasSynced, run.namespaces.HasSynced, run.pods.hasSynced) {
 		return nil
 	}
+	defer run.pods.watch(run.podChanged)()
 	go wait.UntilWithContext(ctx, run.work, time.Second)
 	if s.feed.Identity != nil {
 		go wait.UntilWithContext(ctx, run.followIdentity, settle)
@@ -80,28 +83,17 @@ func (s *StatusController) Run(ctx context.Context) error {
 	return nil
 }
 
-// trim leaves of an object what the counts need: the memory of all pods of a
-// cluster is what this controller costs.
-func trim(object any) (any, error) {
-	switch o := object.(type) {
-	case *corev1.Pod:
-		return newMember(o), nil
-	case *corev1.Namespace:
-		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.Name, ResourceVersion: o.ResourceVersion}}, nil
-	}
-	return object, nil
-}
-
 // statusRun is one term of office.
 type statusRun struct {
-	cluster          *Cluster
-	events           EventRecorder
-	feed             Feed
-	unserved         string // what identity said last
-	connected        atomic.Pointer[map[string]int]
-	began            time.Time
-	namespaces, pods cache.SharedIndexInformer
-	queue            workqueue.TypedRateLimitingInterface[string]
+	cluster    *Cluster
+	events     EventRecorder
+	feed       Feed
+	unserved   string // what identity said last
+	connected  atomic.Pointer[map[string]int]
+	began      time.Time
+	namespaces cache.SharedIndexInformer
+	pods       *Members
+	queue      workqueue.TypedRateLimitingInterface[string]
 }
 
 // follow enqueues the tenants that an event concerns.
@@ -113,13 +105,6 @@ func (r *statusRun) follow() (unfollow func(), err error) {
 		}
 		if err := r.cluster.informer.RemoveEventHandler(registration); err != nil {
 			klog.ErrorS(err, "Cannot stop following tenants")
-		}
-	}
-	handler := func(enqueue func(object any)) cache.ResourceEventHandler {
-		return cache.ResourceEventHandlerFuncs{
-			AddFunc:    enqueue,
-			UpdateFunc: func(_, object any) { enqueue(object) },
-			DeleteFunc: enqueue,
 		}
 	}
 	// A change of one Tenant may make or end a conflict with any other.
@@ -136,16 +121,7 @@ func (r *statusRun) follow() (unfollow func(), err error) {
 	}); err != nil {
 		return unfollow, err
 	}
-	if _, err = r.namespaces.AddEventHandler(handler(func(object any) { r.enqueueClaimers(object, metav1.Object.GetName) })); err != nil {
-		return unfollow, err
-	}
-	if _, err = r.pods.AddEventHandler(handler(func(object any) { r.enqueueClaimers(object, metav1.Object.GetNamespace) })); err != nil {
-		return unfollow, err
-	}
-	_, err = r.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(pod any) { r.tellFailures(nil, pod.(*member)) },
-		UpdateFunc: func(before, pod any) { r.tellFailures(before.(*member), pod.(*member)) },
-	})
+	_, err = r.namespaces.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceChanged, DeleteFunc: r.namespaceChanged})
 	return unfollow, err
 }
 
@@ -155,16 +131,26 @@ func (r *statusRun) enqueueAll() {
 	}
 }
 
-func (r *statusRun) enqueueClaimers(object any, namespace func(metav1.Object) string) {
-	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
-	accessor, err := meta.Accessor(object)
+func (r *statusRun) namespaceChanged(object any) {
+	name, err := cache.DeletionHandlingObjectToName(object)
 	if err != nil {
 		klog.ErrorS(err, "Event of an unknown object")
 		return
 	}
-	for _, t := range r.cluster.Index().Claimers(namespace(accessor)) {
+	r.enqueueClaimers(name.Name)
+}
+
+func (r *statusRun) podChanged(namespace string, before *fact, now *member) {
+	if before == nil || now == nil || before.ended != now.ended || before.protected != now.protected {
+		r.enqueueClaimers(namespace)
+	}
+	if now != nil {
+		r.tellFailures(before, now)
+	}
+}
+
+func (r *statusRun) enqueueClaimers(namespace string) {
+	for _, t := range r.cluster.Index().Claimers(namespace) {
 		r.queue.AddAfter(t.Name, settle)
 	}
 }
@@ -223,20 +209,9 @@ func (r *statusRun) count(t *Tenant, status *v1alpha1.TenantStatus) error {
 		} else if exists {
 			status.Namespaces++
 		}
-		pods, err := r.pods.GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
-		if err != nil {
-			return err
-		}
-		for _, object := range pods {
-			pod := object.(*member)
-			if pod.ended {
-				continue
-			}
-			status.Pods++
-			if pod.protected {
-				status.ProtectedPods++
-			}
-		}
+		pods, protected := r.pods.count(namespace)
+		status.Pods += pods
+		status.ProtectedPods += protected
 	}
 	return nil
 }

@@ -12,8 +12,10 @@ import (
 // connectedEach is how often replicas are asked who is connected to them.
 const connectedEach = 10 * time.Second
 
-// Feed is what the status tells of it. Without one both are nil.
+// Feed is what the status has from it. Without one all are nil.
 type Feed struct {
+	// Pods are all pods, as the feed follows them; nil: nobody follows them.
+	Pods     *Members
 	Identity Identity
 	// Connected tells how many sidecars of each tenant hear of their peers, from all
 	// replicas together.
