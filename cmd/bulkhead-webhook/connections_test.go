@@ -85,7 +85,7 @@ func TestConnections(t *testing.T) {
 // TestManyConnectionsOfOneAddress: who opens many takes the place of none that has waited
 // longer, but has fewer.
 func TestManyConnectionsOfOneAddress(t *testing.T) {
-	c := newConnections(6, 4)
+	c := newConnections(6, 4, nil)
 	open := func(address string) *from {
 		conn := &from{address: address}
 		c.follow(conn, http.StateNew)
