@@ -84,6 +84,34 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// TestWhatKeepsPodsOut: a workload is refused whose pods the namespace refuses (L14, L15).
+func TestWhatKeepsPodsOut(t *testing.T) {
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: alice, labels: {pod-security.kubernetes.io/enforce: baseline}}\n---\n" +
+		"apiVersion: v1\nkind: LimitRange\nmetadata: {name: limits, namespace: alice}\nspec: {limits: [{type: Container, min: {cpu: 100m}}]}\n---\n"
+	const spec = "containers: [{name: a, image: b, securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}}}]"
+	for kind, text := range map[string]string{
+		"Pod":        "apiVersion: v1\nkind: Pod\nmetadata: {name: w, namespace: alice}\nspec: {" + spec + "}\n",
+		"Deployment": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: w, namespace: alice}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {" + spec + "}}}\n",
+	} {
+		for limited, want := range map[bool]string{true: "violation namespace-limit-range", false: "warning namespace-label"} {
+			before := namespace
+			if !limited {
+				before, _, _ = strings.Cut(namespace, "---\n")
+				before += "---\n"
+			}
+			var found []string
+			for _, f := range run(t, Options{Files: []string{"-"}, Stdin: strings.NewReader(before + text), Tenant: "testdata/alice.yaml"}).Findings {
+				if f.Object.Kind == kind {
+					found = append(found, string(f.Effect)+" "+f.Rule)
+				}
+			}
+			if !slices.Contains(found, want) {
+				t.Errorf("%s: found %q, not %s", kind, found, want)
+			}
+		}
+	}
+}
+
 // TestForms: the other forms of one report.
 func TestForms(t *testing.T) {
 	report := run(t, Options{Files: []string{"testdata/shop.yaml", "-"}, Stdin: strings.NewReader(quietPod)})

@@ -46,11 +46,13 @@ func (a *Admission) Check(ctx context.Context, object Object) ([]Finding, error)
 	if err != nil {
 		return nil, err
 	}
+	var told []Finding
 	if mutate, ok := mutators[routeOf(request)]; ok {
 		d := mutate(a, ctx, request)
 		if !d.allowed {
 			return findings(d)
 		}
+		told = d.findings
 		if request.Object.Raw, err = apply(d.patch, request.Object.Raw); err != nil {
 			return nil, err
 		}
@@ -63,7 +65,7 @@ func (a *Admission) Check(ctx context.Context, object Object) ([]Finding, error)
 	if err == nil && request.Kind == podKind {
 		err = a.asWritten(ctx, object, found)
 	}
-	return found, err
+	return append(told, found...), err
 }
 
 func findings(d decision) ([]Finding, error) {

@@ -71,6 +71,15 @@ func exempt(by string) decision {
 	return decision{allowed: true, outcome: outcomeExempt, annotations: map[string]string{"exempt": by}}
 }
 
+// tell warns of what keeps pods from being created, beside what is decided of the object:
+// enforcement is what follows for them.
+func (d *decision) tell(found []rego.Violation, enforcement v1alpha1.Enforcement) {
+	for _, v := range found {
+		d.warnings = append(d.warnings, v.String())
+		d.findings = append(d.findings, Finding{Violation: v, Enforcement: enforcement})
+	}
+}
+
 // badRequest denies what cannot be understood.
 func badRequest(format string, args ...any) decision {
 	return decision{outcome: outcomeError, code: http.StatusBadRequest, message: fmt.Sprintf(format, args...)}

@@ -95,7 +95,7 @@ func (a *Admission) mutatePod(ctx context.Context, request *admissionv1.Admissio
 		return failed(err)
 	}
 	d := terms.decide(rego.Result{Violations: obstacles.certain})
-	d.warnings = append(d.warnings, obstacles.possible...)
+	d.tell(obstacles.possible, v1alpha1.Warn)
 	d.patch = patch
 	return d
 }

@@ -21,7 +21,7 @@ type obstacles struct {
 	// certain is what will refuse the pod.
 	certain []rego.Violation
 	// possible is what will if the cluster is set up as most are.
-	possible []string
+	possible []rego.Violation
 }
 
 func (a *Admission) obstacles(ctx context.Context, namespace string, tenant *tenants.Tenant) (obstacles, error) {
@@ -37,20 +37,22 @@ func (a *Admission) obstacles(ctx context.Context, namespace string, tenant *ten
 	if err != nil {
 		return obstacles{}, fmt.Errorf("read the labels of namespace %s: %w", namespace, err)
 	}
-	if text := labelObstacle(namespace, labels, tenant); text != "" {
-		found.possible = []string{text}
-	}
+	found.possible = labelObstacles(namespace, labels, tenant)
 	return found, nil
 }
 
-// labelObstacle: PodSecurity at baseline refuses NET_ADMIN, whoever asks for it.
-func labelObstacle(namespace string, labels map[string]string, tenant *tenants.Tenant) string {
+// labelObstacles: PodSecurity at baseline refuses NET_ADMIN, whoever asks for it.
+func labelObstacles(namespace string, labels map[string]string, tenant *tenants.Tenant) []rego.Violation {
 	level, named := labels[enforceLabel]
 	if !named || level == string(v1alpha1.Privileged) {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("namespace-label: namespace %s has the label %s=%s: Kubernetes' own PodSecurity plugin, where it is on, refuses the firewall's NET_ADMIN; set the label to privileged, Bulkhead itself holds tenant %s to %s",
-		namespace, enforceLabel, level, tenant.Name, standardsOf(tenant.Spec.PodSecurity).enforce)
+	return []rego.Violation{{
+		ID: "namespace-label",
+		Message: fmt.Sprintf("namespace %s has the label %s=%s: Kubernetes' own PodSecurity plugin, where it is on, refuses the firewall's NET_ADMIN",
+			namespace, enforceLabel, level),
+		Remedy: fmt.Sprintf("set the label to privileged, Bulkhead itself holds tenant %s to %s", tenant.Name, standardsOf(tenant.Spec.PodSecurity).enforce),
+	}}
 }
 
 // limitObstacles holds the sidecar's resources, of which each has a request and a

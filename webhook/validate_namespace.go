@@ -78,9 +78,7 @@ func (a *Admission) warnOfLabels(ctx context.Context, name string, labels map[st
 	if tenant == nil || tenant.Spec.Enforcement != v1alpha1.Enforce {
 		return d
 	}
-	if text := labelObstacle(name, labels, tenant); text != "" {
-		d.warnings = []string{text}
-	}
+	d.tell(labelObstacles(name, labels, tenant), v1alpha1.Warn)
 	return d
 }
 

@@ -81,10 +81,8 @@ func (a *Admission) judgeTemplate(ctx context.Context, request *admissionv1.Admi
 		if err != nil {
 			return failed(err)
 		}
-		for _, v := range obstacles.certain {
-			d.warnings = append(d.warnings, v.String())
-		}
-		d.warnings = append(d.warnings, obstacles.possible...)
+		d.tell(obstacles.certain, v1alpha1.Enforce)
+		d.tell(obstacles.possible, v1alpha1.Warn)
 	}
 	return d
 }
