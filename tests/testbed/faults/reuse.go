@@ -105,7 +105,9 @@ func (r *reuse) turn(ctx context.Context) error {
 		return err
 	}
 	r.tried += sent.Tried / 2 // to each target as many
-	r.stolen += otherAfter.total() - otherBefore.total()
+	for _, address := range r.addresses { // another try to hold them, of the same tenant, may have lived until now
+		r.stolen += otherAfter.Received[address] - otherBefore.Received[address]
+	}
 	return nil
 }
 
