@@ -27,12 +27,15 @@ type identity struct {
 	*peers.Store
 	configured cluster.Ranges
 	lease      time.Duration
+	// members are what the leader counts.
+	members *tenants.Members
 }
 
 func (o *options) newIdentity() (*identity, error) {
 	i := &identity{
-		Store: peers.NewStore(peers.Options{Shared: o.config.Shared, Lease: o.config.Identity.Lease.Duration}),
-		lease: o.config.Identity.Lease.Duration,
+		Store:   peers.NewStore(peers.Options{Shared: o.config.Shared, Lease: o.config.Identity.Lease.Duration}),
+		lease:   o.config.Identity.Lease.Duration,
+		members: tenants.NewMembers(),
 	}
 	for _, list := range []struct {
 		texts []string
@@ -63,7 +66,7 @@ func (i *identity) served() *tenants.Problem {
 // follow keeps all of it up to date until the context ends. The check says what has not
 // been read yet.
 func (i *identity) follow(ctx context.Context, source *source) (ready func() error) {
-	follower := cluster.New(source.kube, i.Store, i.configured)
+	follower := cluster.New(source.kube, i.Store, i.configured, i.members)
 	go follower.Run(ctx)
 	go i.followTenants(ctx, source, follower)
 	return func() error {

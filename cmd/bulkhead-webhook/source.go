@@ -79,7 +79,7 @@ func (o *options) source(ctx, work context.Context) (*source, error) {
 		if identity, err = o.newIdentity(); err != nil {
 			return nil, err
 		}
-		told.Identity = identity.served
+		told.Pods, told.Identity = identity.members, identity.served
 		told.Connected = o.connected(config, kube)
 	}
 	if o.leaderElect {

@@ -28,15 +28,15 @@ func TestHugeObjectsAreNotKept(t *testing.T) {
 			object := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: all}, Spec: corev1.PodSpec{
 				Containers: []corev1.Container{{Ports: named[:half]}, {Ports: named[half:]}},
 			}}
-			if pod, _ := trimPod(object); pod.Labels != nil || pod.Ports != nil {
+			if pod := trimPod(object); pod.Labels != nil || pod.Ports != nil {
 				t.Error("labels and ports of a pod that nobody can reach are kept")
 			}
 			object.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
-			pod, _ := trimPod(object)
+			pod := trimPod(object)
 			if len(pod.Labels) != size.labels || len(pod.Ports) != size.ports {
 				t.Errorf("of the pod %d labels and %d ports are kept, not %d and %d", len(pod.Labels), len(pod.Ports), size.labels, size.ports)
 			}
-			service, _ := trimService(&corev1.Service{Spec: corev1.ServiceSpec{Selector: all, Ports: served}})
+			service := trimService(&corev1.Service{Spec: corev1.ServiceSpec{Selector: all, Ports: served}})
 			if len(service.Selector) != size.labels || len(service.Ports) != size.ports {
 				t.Errorf("of the Service %d terms and %d ports are kept, not %d and %d", len(service.Selector), len(service.Ports), size.labels, size.ports)
 			}

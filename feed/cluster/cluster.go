@@ -18,10 +18,10 @@ type Cluster struct {
 }
 
 // New prepares it; Run starts it.
-func New(kube kubernetes.Interface, store *peers.Store, configured Ranges) *Cluster {
+func New(kube kubernetes.Interface, store *peers.Store, configured Ranges, beside Pods) *Cluster {
 	ranges := newDetector(kube, store, configured)
 	ranges.tell()
-	return &Cluster{kube: kube, kinds: append(ranges.kinds, followPods(kube, store), followServices(kube, store))}
+	return &Cluster{kube: kube, kinds: append(ranges.kinds, followPods(kube, store, beside), followServices(kube, store))}
 }
 
 // Run follows until the context ends.

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,17 +26,60 @@ func testPod(namespace, name, ip string) *corev1.Pod {
 	}
 }
 
-// What the API server has, and what changes of it, comes to the Store.
+func hostPod(namespace, name string) *corev1.Pod {
+	pod := testPod(namespace, name, "192.168.0.1")
+	pod.Spec.HostNetwork = true
+	return pod
+}
+
+// others keep the names of all pods, and how often each was told.
+type others struct {
+	mutex sync.Mutex
+	told  map[string]int
+}
+
+func (o *others) Trim(pod *corev1.Pod) any { return pod.Namespace + "/" + pod.Name }
+
+func (o *others) Set(name any) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.told[name.(string)]++
+}
+
+func (o *others) Remove(namespace, name string) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	delete(o.told, namespace+"/"+name)
+}
+
+func (o *others) Replace(names []any) {
+	clear(o.told)
+	for _, name := range names {
+		o.Set(name)
+	}
+}
+
+func (o *others) are(want map[string]int) func() bool {
+	return func() bool {
+		o.mutex.Lock()
+		defer o.mutex.Unlock()
+		return maps.Equal(o.told, want)
+	}
+}
+
+// What the API server has, and what changes of it, comes to the Store, and to whoever else
+// needs the pods: to them those too of which the Store has nothing.
 func TestFollow(t *testing.T) {
 	kube := fake.NewClientset(
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/16", "not one"}},
 			Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.0.1"}, {Type: corev1.NodeHostName, Address: "n"}}}},
 		&networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/12"}}},
-		testPod("alice", "web", "10.0.0.1"),
+		testPod("alice", "web", "10.0.0.1"), hostPod("alice", "agent"),
 	)
 	store := peers.NewStore(peers.Options{})
 	store.SetTenants([]peers.Tenant{{Name: "alice", Namespaces: []string{"alice"}, Identity: true}, {Name: "bob", Namespaces: []string{"bob"}, Identity: true}})
-	followed := New(kube, store, Ranges{})
+	also := &others{told: map[string]int{}}
+	followed := New(kube, store, Ranges{}, also)
 	if followed.Ready() == nil {
 		t.Error("ready before anything is read")
 	}
@@ -56,8 +101,11 @@ func TestFollow(t *testing.T) {
 	if ranges := store.Ranges(); store.RangesKnown() != nil || len(ranges.Pods) != 1 || len(ranges.Nodes) != 1 || len(ranges.Services) != 1 {
 		t.Errorf("ranges %+v, %v", ranges, store.RangesKnown())
 	}
-	if !holder("10.0.0.1", "alice")() {
-		t.Error("the pod that was there is not known")
+	if !holder("10.0.0.1", "alice")() || !also.are(map[string]int{"alice/web": 1, "alice/agent": 1})() {
+		t.Errorf("the pods that were there are not known: %v", also.told)
+	}
+	if !holder("192.168.0.1", "")() {
+		t.Error("a pod in its node's network holds the node's address")
 	}
 
 	pods, ctx := kube.CoreV1().Pods, t.Context()
@@ -70,11 +118,16 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("its new address", holder("10.0.0.3", "bob"))
+	await("both, beside", also.are(map[string]int{"alice/web": 1, "alice/agent": 1, "bob/db": 2}))
 	await("its old one", holder("10.0.0.2", ""))
 	if err := pods("bob").Delete(ctx, "db", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	await("its end", holder("10.0.0.3", ""))
+	if err := pods("alice").Delete(ctx, "agent", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await("the ends, beside", also.are(map[string]int{"alice/web": 1}))
 
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "bob", Name: "front"}, Spec: corev1.ServiceSpec{ExternalIPs: []string{"203.0.113.1"}}}
 	if _, err := kube.CoreV1().Services("bob").Create(ctx, service, metav1.CreateOptions{}); err != nil {
@@ -118,14 +171,12 @@ func TestTrimPod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := testPod("alice", "web", "10.0.0.1")
 			test.change(pod)
-			if got, concerns := trimPod(pod); !concerns || !test.check(got) {
+			if got := trimPod(pod); got.none || !test.check(got.Pod) {
 				t.Errorf("%+v", got)
 			}
 		})
 	}
-	pod := testPod("kube-system", "proxy", "192.168.0.1")
-	pod.Spec.HostNetwork = true
-	if _, concerns := trimPod(pod); concerns {
+	if !trimPod(hostPod("kube-system", "proxy")).none {
 		t.Error("a pod in its node's network is taken")
 	}
 }
@@ -136,17 +187,17 @@ func TestTrimService(t *testing.T) {
 		Ports: []corev1.ServicePort{{Port: 80}, {Port: 80, TargetPort: intstr.FromInt32(8080), Protocol: corev1.ProtocolUDP}, {Port: 80, TargetPort: intstr.FromString("http")}},
 	}}
 	service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "203.0.113.2"}, {Hostname: "lb.example"}}
-	got, _ := trimService(service)
+	got := trimService(service)
 	if len(got.Addresses) != 2 || len(got.External) != 2 || got.Ports[0].Port != 80 || got.Ports[0].Protocol != "tcp" ||
 		got.Ports[1].Port != 8080 || got.Ports[1].Protocol != "udp" || got.Ports[2].Port != 0 || got.Ports[2].Name.Value() != "http" {
 		t.Errorf("%+v", got)
 	}
 	service.Spec.ClusterIPs = []string{corev1.ClusterIPNone}
-	if got, _ := trimService(service); len(got.Addresses) != 0 {
+	if got := trimService(service); len(got.Addresses) != 0 {
 		t.Errorf("a headless Service has %v", got.Addresses)
 	}
 	service.Spec.Type = corev1.ServiceTypeExternalName
-	if got, _ := trimService(service); len(got.External)+len(got.Ports) != 0 {
+	if got := trimService(service); len(got.External)+len(got.Ports) != 0 {
 		t.Errorf("a name has %+v", got)
 	}
 }

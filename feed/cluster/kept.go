@@ -26,8 +26,6 @@ type kept[T any] struct {
 	namespace, name, version string
 	annotations              map[string]string // of bookmarks alone
 	value                    T
-	// of no concern: it counts as if it did not exist.
-	ofNoConcern bool
 }
 
 func (k *kept[T]) GetObjectMeta() metav1.Object {
@@ -42,8 +40,7 @@ type kind[O object, T any] struct {
 	// list and watch are the API server's.
 	list  func(context.Context, metav1.ListOptions) (items []O, meta metav1.ListMeta, err error)
 	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
-	// trim is false for objects of no concern.
-	trim func(O) (T, bool)
+	trim  func(O) T
 	// set, remove and replace tell the Store. The API server gives every change a
 	// revision: of one kind they rise, and are comparable (KEP-5504).
 	set     func(object T, revision uint64)
@@ -104,10 +101,7 @@ func (k *kind[O, T]) events(ctx context.Context, options metav1.ListOptions) (wa
 }
 
 func (k *kind[O, T]) keep(item O) *kept[T] {
-	value, concerns := k.trim(item)
-	return &kept[T]{
-		namespace: item.GetNamespace(), name: item.GetName(), version: item.GetResourceVersion(), value: value, ofNoConcern: !concerns,
-	}
+	return &kept[T]{namespace: item.GetNamespace(), name: item.GetName(), version: item.GetResourceVersion(), value: k.trim(item)}
 }
 
 // Add, Update, Delete, Replace and Resync are cache.ReflectorStore.
@@ -115,11 +109,8 @@ func (k *kind[O, T]) keep(item O) *kept[T] {
 func (k *kind[O, T]) Add(item any) error { return k.Update(item) }
 
 func (k *kind[O, T]) Update(item any) error {
-	if o := item.(*kept[T]); o.ofNoConcern {
-		k.remove(o.namespace, o.name, revision(o.version))
-	} else {
-		k.set(o.value, revision(o.version))
-	}
+	o := item.(*kept[T])
+	k.set(o.value, revision(o.version))
 	return nil
 }
 
@@ -130,11 +121,9 @@ func (k *kind[O, T]) Delete(item any) error {
 }
 
 func (k *kind[O, T]) Replace(items []any, version string) error {
-	all := make([]T, 0, len(items))
-	for _, item := range items {
-		if o := item.(*kept[T]); !o.ofNoConcern {
-			all = append(all, o.value)
-		}
+	all := make([]T, len(items))
+	for i, item := range items {
+		all[i] = item.(*kept[T]).value
 	}
 	k.replace(all, revision(version))
 	k.synced.Store(true)

@@ -22,16 +22,57 @@ import (
 // selects, and further ports are not opened: more closes.
 const maxKept = 128
 
-func followPods(kube kubernetes.Interface, store *peers.Store) follower {
+// Pods hear of all pods too, so that nobody else need follow them: of what they have
+// trimmed themselves. Nothing else of a pod is kept.
+type Pods interface {
+	Trim(*corev1.Pod) any
+	Set(trimmed any)
+	Remove(namespace, name string)
+	Replace(trimmed []any)
+}
+
+// pod is what is made of one.
+type pod struct {
+	peers.Pod
+	// none: the Store has nothing of it.
+	none   bool
+	beside any // the Pods'
+}
+
+func followPods(kube kubernetes.Interface, store *peers.Store, beside Pods) follower {
 	client := kube.CoreV1().Pods(metav1.NamespaceAll)
-	return &kind[*corev1.Pod, peers.Pod]{
-		name:    "pods",
-		list:    listed(client.List, func(l *corev1.PodList) ([]corev1.Pod, metav1.ListMeta) { return l.Items, l.ListMeta }),
-		watch:   client.Watch,
-		trim:    trimPod,
-		set:     store.SetPod,
-		remove:  store.DeletePod,
-		replace: store.ReplacePods,
+	return &kind[*corev1.Pod, pod]{
+		name:  "pods",
+		list:  listed(client.List, func(l *corev1.PodList) ([]corev1.Pod, metav1.ListMeta) { return l.Items, l.ListMeta }),
+		watch: client.Watch,
+		trim: func(object *corev1.Pod) pod {
+			p := trimPod(object)
+			p.beside = beside.Trim(object)
+			return p
+		},
+		set: func(p pod, revision uint64) {
+			if p.none {
+				store.DeletePod(p.Namespace, p.Name, revision)
+			} else {
+				store.SetPod(p.Pod, revision)
+			}
+			beside.Set(p.beside)
+		},
+		remove: func(namespace, name string, revision uint64) {
+			store.DeletePod(namespace, name, revision)
+			beside.Remove(namespace, name)
+		},
+		replace: func(all []pod, revision uint64) {
+			var pods []peers.Pod
+			others := make([]any, len(all))
+			for i, p := range all {
+				if others[i] = p.beside; !p.none {
+					pods = append(pods, p.Pod)
+				}
+			}
+			store.ReplacePods(pods, revision)
+			beside.Replace(others)
+		},
 	}
 }
 
@@ -51,27 +92,28 @@ func listed[L, T any](list func(context.Context, metav1.ListOptions) (L, error),
 	}
 }
 
-// trimPod keeps nothing of pods in their node's network: their address is the node's.
-func trimPod(pod *corev1.Pod) (peers.Pod, bool) {
-	if pod.Spec.HostNetwork {
-		return peers.Pod{}, false
+// trimPod makes nothing for the Store of pods in their node's network: their address is
+// the node's.
+func trimPod(object *corev1.Pod) pod {
+	if object.Spec.HostNetwork {
+		return pod{Pod: peers.Pod{Namespace: object.Namespace, Name: object.Name}, none: true}
 	}
 	p := peers.Pod{
-		Namespace: shared(pod.Namespace), Name: pod.Name, UID: string(pod.UID), Created: pod.CreationTimestamp.Time,
-		Scheduled: pod.Spec.NodeName != "", Ended: ended(pod),
-		Listens: slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == config.FirewallContainer }),
+		Namespace: shared(object.Namespace), Name: object.Name, UID: string(object.UID), Created: object.CreationTimestamp.Time,
+		Scheduled: object.Spec.NodeName != "", Ended: ended(object),
+		Listens: slices.ContainsFunc(object.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == config.FirewallContainer }),
 	}
-	if pod.DeletionTimestamp != nil {
-		p.Deadline = pod.DeletionTimestamp.Time
+	if object.DeletionTimestamp != nil {
+		p.Deadline = object.DeletionTimestamp.Time
 	}
-	for _, ip := range pod.Status.PodIPs {
+	for _, ip := range object.Status.PodIPs {
 		p.Addresses = appendAddress(p.Addresses, ip.IP)
 	}
 	if len(p.Addresses) > 0 && !p.Ended {
 		// Without an address it is not reached: pods that never run cost next to nothing.
-		p.Labels, p.Ports = labels(pod.Labels), namedPorts(pod)
+		p.Labels, p.Ports = labels(object.Labels), namedPorts(object)
 	}
-	return p, true
+	return pod{Pod: p}
 }
 
 // shared is the one copy of a text that many objects have.

@@ -89,7 +89,7 @@ func (d *detector) followNodes(kube kubernetes.Interface) follower {
 	}
 }
 
-func trimNode(object *corev1.Node) (node, bool) {
+func trimNode(object *corev1.Node) node {
 	n := node{name: object.Name}
 	for _, text := range object.Spec.PodCIDRs {
 		n.pods = appendPrefix(n.pods, text)
@@ -99,7 +99,7 @@ func trimNode(object *corev1.Node) (node, bool) {
 			n.addresses = appendAddress(n.addresses, address.Address)
 		}
 	}
-	return n, true
+	return n
 }
 
 func appendPrefix(to []netip.Prefix, text string) []netip.Prefix {
@@ -127,12 +127,12 @@ func (d *detector) followServiceCIDRs(kube kubernetes.Interface) follower {
 			return all, meta, err
 		},
 		watch: client.Watch,
-		trim: func(object *networkingv1.ServiceCIDR) (serviceCIDR, bool) {
+		trim: func(object *networkingv1.ServiceCIDR) serviceCIDR {
 			c := serviceCIDR{name: object.Name}
 			for _, text := range object.Spec.CIDRs {
 				c.ranges = appendPrefix(c.ranges, text)
 			}
-			return c, true
+			return c
 		},
 		set:    func(c serviceCIDR, _ uint64) { d.change(func() bool { d.services[c.name] = c.ranges; return true }) },
 		remove: func(_, name string, _ uint64) { d.change(func() bool { delete(d.services, name); return true }) },

@@ -24,10 +24,10 @@ func followServices(kube kubernetes.Interface, store *peers.Store) follower {
 	}
 }
 
-func trimService(service *corev1.Service) (peers.Service, bool) {
+func trimService(service *corev1.Service) peers.Service {
 	s := peers.Service{Namespace: shared(service.Namespace), Name: service.Name}
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		return s, true // a name, not an address
+		return s // a name, not an address
 	}
 	s.Selector = labels(service.Spec.Selector)
 	for _, ip := range service.Spec.ClusterIPs {
@@ -53,5 +53,5 @@ func trimService(service *corev1.Service) (peers.Service, bool) {
 		}
 		s.Ports = append(s.Ports, target)
 	}
-	return s, true
+	return s
 }
