@@ -104,7 +104,7 @@ func (r *reuse) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.tried += sent.Tried / 2 // to each target as many
+	r.tried += sent.Tried / 2             // to each target as many
 	for _, address := range r.addresses { // another try to hold them, of the same tenant, may have lived until now
 		r.stolen += otherAfter.Received[address] - otherBefore.Received[address]
 	}
