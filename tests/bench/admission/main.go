@@ -1,12 +1,13 @@
 // Admission measures a review of a pod, from the bytes of an AdmissionReview to those
-// of the answer, and compares it with Kubernetes' own Pod Security admission and with
-// Gatekeeper:
+// of the answer, and compares it with Kubernetes' own Pod Security admission, with
+// Gatekeeper and with Kyverno:
 //
 //	reviews  in this process, one at a time; candidates take turns on every pod, in
 //	         random order, so that whatever else the machine does falls on all of them
 //	tls      against bulkhead-webhook and PSA's own webhook as programs of their own,
 //	         over 1, 8 and 64 connections, in turns
-//	peers    Gatekeeper's gator bench on the same pods
+//	peers    Gatekeeper's gator bench on the same pods, and the handler of Kyverno's
+//	         webhook on the same reviews, each a program of its own
 //	memory   of bulkhead-webhook that follows 10,000 namespaces
 //
 // It writes bench-admission.json and its details. It listens on the loopback only.
@@ -29,10 +30,11 @@ import (
 
 const usage = `Usage: admission [flags]
 
-Measures reviews of pods by Bulkhead, by Kubernetes' own Pod Security admission and by
-Gatekeeper, and writes bench-admission.json and bench-admission-details.json. Progress
-on stderr. Takes about five minutes, and more where the peers must be built first: they
-come from Go's module proxy, and one that does not build is skipped.
+Measures reviews of pods by Bulkhead, by Kubernetes' own Pod Security admission, by
+Gatekeeper and by Kyverno, and writes bench-admission.json, bench-admission-details.json
+and bench-admission.svg. Progress on stderr. Takes about five minutes, and more where the
+peers must be built first: they come from Go's module proxy, and one that does not build
+is skipped.
 
 Flags:
 `
@@ -45,6 +47,7 @@ type options struct {
 	tlsTime         time.Duration
 	gatorIterations int
 	noGatekeeper    bool
+	noKyverno       bool
 	noMemory        bool
 }
 
@@ -58,6 +61,7 @@ func main() {
 	flags.DurationVar(&o.tlsTime, "tls-time", 2*time.Second, "how long a turn takes")
 	flags.IntVar(&o.gatorIterations, "gator-iterations", 10, "how often Gatekeeper reviews all pods")
 	flags.BoolVar(&o.noGatekeeper, "no-gatekeeper", false, "leave out Gatekeeper, which takes minutes to build the first time")
+	flags.BoolVar(&o.noKyverno, "no-kyverno", false, "leave out Kyverno, which takes ten minutes and 6 GiB to build the first time")
 	flags.BoolVar(&o.noMemory, "no-memory", false, "leave out the memory")
 	_ = flags.Parse(os.Args[1:])
 	if flags.NArg() > 0 || o.rounds < 1 || o.tlsRounds < 1 || o.gatorIterations < 1 {
@@ -89,6 +93,7 @@ func measure(ctx context.Context, o options) error {
 		{Title: "reviews in this process", Do: b.measureReviews},
 		{Title: "reviews over TLS", Do: b.measureTLS},
 		{Title: "Gatekeeper", Do: b.measureGatekeeper},
+		{Title: "Kyverno", Do: b.measureKyverno},
 		{Title: "memory with 10,000 namespaces", Do: b.measureMemory},
 	})
 	if err != nil {
