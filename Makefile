@@ -28,7 +28,7 @@ $(eval $(call tool,controller-gen,$(CONTROLLER_GEN_VERSION),sigs.k8s.io/controll
 $(eval $(call tool,opa,$(OPA_VERSION),github.com/open-policy-agent/opa))
 $(eval $(call tool,staticcheck,$(STATICCHECK_VERSION),honnef.co/go/tools/cmd/staticcheck))
 
-GO_MODULES := . tests/testbed tests/testbed/kubernetes tests/testbed/certmanager tests/testbed/coredns
+GO_MODULES := . tests/testbed tests/testbed/kubernetes tests/testbed/certmanager tests/testbed/coredns tests/bench/admission/kyverno
 
 .PHONY: help
 help: ## this list
@@ -117,11 +117,11 @@ bench-dataplane: image ## out/bench-dataplane.json and .svg, in network namespac
 	@go run ./tests/bench/dataplane
 
 .PHONY: bench-admission
-bench-admission: ## out/bench-admission.json: reviews beside PSA's and Gatekeeper's, which it builds (10 min)
+bench-admission: ## out/bench-admission.json and .svg: reviews beside those of PSA, Gatekeeper and Kyverno, which it builds (15 min)
 	@go run ./tests/bench/admission
 
 .PHONY: bench-feed
-bench-feed: testbed ## out/bench-feed.json: the identity feed with 1,000 tenants and 100,000 pods in a real API server (18 min, 10 GiB)
+bench-feed: testbed ## out/bench-feed.json and .svg: the identity feed with 1,000 tenants and 100,000 pods in a real API server (18 min, 10 GiB)
 	@$(TESTBED) build
 	@go run ./tests/bench/feed
 
