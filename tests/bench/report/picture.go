@@ -5,6 +5,7 @@ import (
 	"html"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -70,7 +71,7 @@ func (p *Picture) Ranges(title string, logarithmic bool, ranges []Range) {
 		for decade := least; decade <= most; decade++ {
 			value := math.Pow(10, decade)
 			p.rectangle(x(value), top, 0.5, p.bottom-top, "#999")
-			p.text(x(value), p.bottom+14, fmt.Sprintf("%g", value))
+			p.text(x(value), p.bottom+14, strconv.FormatFloat(value, 'f', -1, 64))
 		}
 		p.bottom += lineHeight
 	}
