@@ -29,6 +29,17 @@ func TestRefusedValues(t *testing.T) {
 		"unknown mode":          {"config: {unassigned: allow}", "at '/config/unassigned'"},
 		"tag as digest":         {"sidecar: {image: {digest: latest}}", "at '/sidecar/image/digest'"},
 		"address as CIDR":       {"config: {cluster: {nodeCIDRs: [10.0.0.1]}}", "at '/config/cluster/nodeCIDRs/0'"},
+		"host bits":             {"config: {cluster: {podCIDRs: [10.0.0.0/8, 10.0.0.1/8]}}", "config.cluster.podCIDRs: 10.0.0.1/8 is no address range in canonical form: behind its /8"},
+		"host bits in a byte":   {"config: {cluster: {tenantCIDRs: [172.24.0.0/12]}}", "config.cluster.tenantCIDRs: 172.24.0.0/12 is no"},
+		"host bits of IPv6":     {"config: {cluster: {serviceCIDRs: ['fd00:1::/16']}}", "config.cluster.serviceCIDRs: fd00:1::/16 is no"},
+		"the last host bit":     {"config: {cluster: {nodeCIDRs: ['2001:db8::1/127']}}", "config.cluster.nodeCIDRs: 2001:db8::1/127 is no"},
+		"no IPv4 address":       {"config: {cluster: {nodeCIDRs: [10.0.0.256/32]}}", "config.cluster.nodeCIDRs: 10.0.0.256/32 is no"},
+		"three bytes":           {"config: {cluster: {nodeCIDRs: [10.0.0/24]}}", "config.cluster.nodeCIDRs: 10.0.0/24 is no"},
+		"a long IPv4 range":     {"config: {cluster: {nodeCIDRs: [10.0.0.0/33]}}", "config.cluster.nodeCIDRs: 10.0.0.0/33 is no"},
+		"padded":                {"config: {cluster: {nodeCIDRs: [10.010.0.0/16]}}", "config.cluster.nodeCIDRs: 10.010.0.0/16 is no"},
+		"no IPv6 address":       {"config: {cluster: {nodeCIDRs: ['fd00:1:2/48']}}", "config.cluster.nodeCIDRs: fd00:1:2/48 is no"},
+		"mapped":                {"config: {cluster: {nodeCIDRs: ['::ffff:10.0.0.0/104']}}", "config.cluster.nodeCIDRs: ::ffff:10.0.0.0/104 is no"},
+		"tenant, host bits":     {ranges + "tenants: [{name: a, spec: {namespaces: [a], addressing: {mode: cidr, cidrs: [172.16.1.7/24]}}}]", "tenant a: spec.addressing.cidrs: 172.16.1.7/24 is no"},
 		"issuer without a name": {"certificate: {issuerRef: {kind: ClusterIssuer}}", "at '/certificate/issuerRef'"},
 		"unknown tenant field":  {ranges + "tenants: [{name: a, spec: {namespaces: [a], adressing: {}, addressing: {mode: cidr, cidrs: [172.16.1.0/24]}}}]", "additional properties 'adressing' not allowed"},
 		"tenant, privileged":    {ranges + "tenants: [{name: a, spec: {podSecurity: {enforce: privileged}, namespaces: [a], addressing: {mode: cidr, cidrs: [172.16.1.0/24]}}}]", "at '/tenants/0/spec/podSecurity/enforce'"},
@@ -56,6 +67,20 @@ func TestRefusedValues(t *testing.T) {
 				t.Errorf("message %q does not say %q", stderr, test.want)
 			}
 		})
+	}
+}
+
+// TestCanonicalRanges: what the webhook takes renders.
+func TestCanonicalRanges(t *testing.T) {
+	got := configuration(t, `
+config:
+  cluster:
+    podCIDRs: [0.0.0.0/1, 10.0.0.0/8, 172.16.0.0/12, 192.168.1.128/25, 255.255.255.255/32,
+      "::/1", "::1/128", "fd00::/8", "fe80::/10", "2001:db8:1:8000::/49", "2001:db8:1:2:3:4:5:6/128",
+      "2001:db8:0:0:5::/80", "fd00:0:0:1::/64", "2001:db8:ffff:ffff:ffff:ffff:ffff:fffe/127"]
+`).Cluster
+	if len(got.PodCIDRs) != 14 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -107,3 +107,52 @@ paramRef:
   parameterNotFoundAction: Allow
 {{- end }}
 {{- end }}
+
+{{- /* What is wrong with an address range; nothing if it is in canonical form, so far as
+can be told here: the webhook, which refuses to start with others, looks closer. An address
+is taken apart into numbers, four of 8 bits or eight of 16, and those bits of each that lie
+behind the range's length must be 0. */}}
+{{- define "bulkhead.notCanonical" -}}
+{{- $cidr := . }}
+{{- $address := index (splitList "/" $cidr) 0 }}
+{{- $length := index (splitList "/" $cidr) 1 | atoi }}
+{{- $width := 8 }}
+{{- $base := "" }}
+{{- $groups := splitList "." $address }}
+{{- $count := 4 }}
+{{- if contains ":" $address }}
+  {{- $width = 16 }}
+  {{- $base = "0x" }}
+  {{- $count = 8 }}
+  {{- $groups = splitList ":" $address }}
+  {{- if contains "::" $address }}
+    {{- $halves := splitList "::" $address }}
+    {{- $left := compact (splitList ":" (first $halves)) }}
+    {{- $right := compact (splitList ":" (last $halves)) }}
+    {{- $groups = $left }}
+    {{- range until (max 0 (sub 8 (len (concat $left $right))) | int) }}
+      {{- $groups = append $groups "0" }}
+    {{- end }}
+    {{- $groups = concat $groups $right }}
+  {{- end }}
+{{- end }}
+{{- $is := "" }}
+{{- if or (ne (len $groups) $count) (gt $length (mul $width $count | int)) (regexMatch "(^|[.:])0[0-9a-f]" $address) (gt (len (splitList "::" $address)) 2) }}
+  {{- $is = "no address range in canonical form" }}
+{{- end }}
+{{- range $i, $group := $groups }}
+  {{- $number := printf "%s%s" $base $group | int64 }}
+  {{- if or (not (regexMatch (ternary "^[0-9a-f]{1,4}$" "^[0-9]{1,3}$" (eq $width 16)) $group)) (gt $number (ternary 65535 255 (eq $width 16) | int64)) }}
+    {{- $is = "no address range in canonical form" }}
+  {{- end }}
+  {{- $free := min $width (max 0 (sub (mul $width (add1 $i)) $length)) }}
+  {{- $step := 1 }}
+  {{- range until ($free | int) }}
+    {{- $step = mul $step 2 }}
+  {{- end }}
+  {{- if and (not $is) (mod $number $step) }}
+    {{- $is = printf "no address range in canonical form: behind its /%d only bits of 0 may follow" $length }}
+  {{- end }}
+{{- end }}
+{{- with $is }}{{ printf "%s is %s" $cidr . }}{{ end }}
+{{- end }}
