@@ -21,9 +21,9 @@ const (
 )
 
 // connections bounds how many there are at a time. A new one is always let in that its
-// address may open: what goes is the one on which nothing has happened for longest, of its own address where that
-// has too many, else of an address that has most, so that whoever opens many can lock
-// nobody out, nor those who wait for an answer. Connections that are
+// address may open: what goes is the one on which nothing has happened for longest, of its
+// own address where that has too many, else of an address that has most, so that whoever
+// opens many can lock nobody out, nor those who wait for an answer. Connections that are
 // hijacked, such as the feed's streams, are their handler's to bound.
 type connections struct {
 	most, ofAddress int
