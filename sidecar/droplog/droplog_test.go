@@ -77,24 +77,29 @@ func TestLogIsBounded(t *testing.T) {
 	var out bytes.Buffer
 	log := NewLog(slog.New(slog.NewJSONHandler(&out, nil)))
 	now := time.Now()
-	log.tick(now)
 	scan := func(flows int) {
 		for i := range flows {
-			log.packet(Flow{Reason: "P1", Port: uint16(i)})
+			log.packet(Flow{Reason: "P1", Port: uint16(i)}, now)
 		}
 		log.tick(now)
 	}
-	for range 5 {
+	for range 5 { // the first flow of all is told of once, too
 		scan(1)
+		now = now.Add(time.Second)
 	}
 	if told := lines(t, &out); len(told) != 1 || told[0]["suppressed"] != 0.0 {
 		t.Fatalf("told %v", told)
 	}
 	now = now.Add(window)
 	log.tick(now)
-	if told := lines(t, &out); len(told) != 2 || told[1]["suppressed"] != 4.0 {
+	scan(1) // it goes on: no news
+	if told := lines(t, &out); len(told) != 2 || told[1]["msg"] != "more packets dropped" || told[1]["suppressed"] != 4.0 {
 		t.Fatalf("told %v", told)
 	}
+	now = now.Add(window)
+	log.tick(now) // with the last that went on
+	now = now.Add(window)
+	log.tick(now) // it has ended, and is forgotten
 	out.Reset()
 	scan(60_000)
 	now = now.Add(window)
@@ -122,7 +127,7 @@ func TestDroppedPacketIsTold(t *testing.T) {
 		t.Errorf("available: %v, %v, though this test listens to it", available, err)
 	}
 	nfnetlinktest.Run(t, "iptables-nft", fmt.Sprintf(`ip link set lo up
-		iptables-nft -A OUTPUT -p udp --dport 7000 -j NFLOG --nflog-group %d --nflog-prefix 'P1 another tenant'
+		iptables-nft -A OUTPUT -p udp --dport 7000 -j NFLOG --nflog-group %d --nflog-prefix 'P1 not a peer'
 		iptables-nft -A OUTPUT -p udp --dport 7000 -j DROP`, group))
 	var out bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
@@ -152,7 +157,7 @@ func TestDroppedPacketIsTold(t *testing.T) {
 		t.Fatalf("told %v", told)
 	}
 	for key, want := range map[string]any{
-		"level": "WARN", "msg": "packet dropped", "direction": "out", "reason": "P1 another tenant",
+		"level": "WARN", "msg": "packet dropped", "direction": "out", "reason": "P1 not a peer",
 		"source": "127.0.0.1", "destination": "127.0.0.1", "protocol": 17.0, "port": 7000.0,
 	} {
 		if told[0][key] != want {

@@ -22,7 +22,8 @@ const (
 
 // Log makes lines of flows. It is not for concurrent use.
 type Log struct {
-	out   *slog.Logger
+	out *slog.Logger
+	// began: the window begins with the first flow that is told of.
 	began time.Time
 	flows map[Flow]int // packets not told of
 	other int          // packets of flows beyond mostFlows
@@ -49,17 +50,21 @@ func (l *Log) Read(ctx context.Context, file *os.File) error {
 		case err != nil:
 			return fmt.Errorf("read dropped packets: %w", err)
 		}
+		now := time.Now()
 		for message := range nfnetlink.Messages(buffer[:max(n, 0)]) {
 			if flow, ok := flow(message); ok {
-				l.packet(flow)
+				l.packet(flow, now)
 			}
 		}
-		l.tick(time.Now())
+		l.tick(now)
 	}
 }
 
-// packet tells of a flow's first packet in the window and counts the others.
-func (l *Log) packet(flow Flow) {
+// packet tells of a flow's first packet and counts the others.
+func (l *Log) packet(flow Flow, now time.Time) {
+	if len(l.flows) == 0 {
+		l.began = now
+	}
 	if _, ok := l.flows[flow]; ok {
 		l.flows[flow]++
 		return
@@ -72,21 +77,24 @@ func (l *Log) packet(flow Flow) {
 	l.tell("packet dropped", flow, 0)
 }
 
-// tick closes the window when its time is over: what went on is told of, once.
+// tick closes the window when its time is over. What went on is told of, once, and goes
+// on to be known; the others are forgotten.
 func (l *Log) tick(now time.Time) {
 	if now.Sub(l.began) < window {
 		return
 	}
 	for flow, suppressed := range l.flows {
-		if suppressed > 0 {
-			l.tell("more packets dropped", flow, suppressed)
+		if suppressed == 0 {
+			delete(l.flows, flow)
+			continue
 		}
+		l.tell("more packets dropped", flow, suppressed)
+		l.flows[flow] = 0
 	}
 	if l.other > 0 {
 		l.out.Warn("packets of more flows dropped", "suppressed", l.other)
 	}
 	l.began, l.other = now, 0
-	clear(l.flows)
 }
 
 // tell writes a line. Suppressed packets are those of them that came through the rate

@@ -62,7 +62,7 @@ func (b builder) ends(chains []Chain) []Chain {
 // words say what a reason is, in the log's words.
 func words() map[string]string {
 	return map[string]string{
-		"P1":              "another tenant",
+		"P1":              "not a peer",
 		"P3":              "forged source",
 		"P5":              "IPv6 neighbour, router or none of the tenant",
 		"P6":              "encapsulation",
