@@ -11,16 +11,18 @@ import (
 // Reader stands before a value in JSON that is known to be valid. It decodes only what
 // it is asked for: most of an object is nothing that a rule reads.
 type Reader struct {
-	data []byte
-	pos  int
+	data    []byte
+	pos     int
+	largest span // a value whose end is known
 }
 
 // New checks that the data is one JSON value.
 func New(data []byte) (*Reader, error) {
-	if !valid(data) {
+	ok, largest := valid(data)
+	if !ok {
 		return nil, json.Unmarshal(data, new(json.RawMessage))
 	}
-	return Of(data), nil
+	return &Reader{data: data, largest: largest}, nil
 }
 
 // Of reads one JSON value that is valid. Of anything else reading may panic or not end.
@@ -108,10 +110,12 @@ func (r *Reader) Text() string {
 
 // Skip passes over the value.
 func (r *Reader) Skip() {
-	switch r.Next() {
-	case '"':
+	switch first := r.Next(); {
+	case r.pos == r.largest.start && r.pos > 0:
+		r.pos = r.largest.end
+	case first == '"':
 		r.Quoted()
-	case '{', '[':
+	case first == '{' || first == '[':
 		r.pos = bracketEnd(r.data, r.pos)
 	default:
 		r.Literal()

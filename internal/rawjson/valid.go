@@ -12,14 +12,18 @@ const maxDepth = 10000
 const invalid = -1
 
 // valid tells whether the data is one JSON value, as [encoding/json.Valid] does, which
-// takes a call of a function for each byte and several times as long.
-func valid(data []byte) bool {
-	end := value(data, 0, 0)
-	return end != invalid && afterSpace(data, end) == len(data)
+// takes a call of a function for each byte and several times as long. It also tells
+// where the largest of the members of members is, such as the object of a review.
+func valid(data []byte) (ok bool, largest span) {
+	end := value(data, 0, 0, &largest)
+	return end != invalid && afterSpace(data, end) == len(data), largest
 }
 
+// span is where a value begins, and where it ends; the zero one is of none.
+type span struct{ start, end int }
+
 // value is where the value ends that begins at that place or after white space.
-func value(data []byte, at, depth int) (end int) {
+func value(data []byte, at, depth int, largest *span) (end int) {
 	at = afterSpace(data, at)
 	if at == len(data) {
 		return invalid
@@ -28,9 +32,9 @@ func value(data []byte, at, depth int) (end int) {
 	case '"':
 		return text(data, at)
 	case '{':
-		return members(data, at, depth+1)
+		return members(data, at, depth+1, largest)
 	case '[':
-		return elements(data, at, depth+1)
+		return elements(data, at, depth+1, largest)
 	case 't':
 		return literal(data, at, "true")
 	case 'f':
@@ -41,7 +45,7 @@ func value(data []byte, at, depth int) (end int) {
 	return number(data, at)
 }
 
-func members(data []byte, at, depth int) (end int) {
+func members(data []byte, at, depth int, largest *span) (end int) {
 	if depth > maxDepth {
 		return invalid
 	}
@@ -56,8 +60,12 @@ func members(data []byte, at, depth int) (end int) {
 		if at = afterSpace(data, at); at == len(data) || data[at] != ':' {
 			return invalid
 		}
-		if at = value(data, at+1, depth); at == invalid {
+		start := afterSpace(data, at+1)
+		if at = value(data, start, depth, largest); at == invalid {
 			return invalid
+		}
+		if depth == 2 && at-start > largest.end-largest.start {
+			*largest = span{start, at}
 		}
 		switch at = afterSpace(data, at); {
 		case at < len(data) && data[at] == ',':
@@ -71,7 +79,7 @@ func members(data []byte, at, depth int) (end int) {
 	return invalid
 }
 
-func elements(data []byte, at, depth int) (end int) {
+func elements(data []byte, at, depth int, largest *span) (end int) {
 	if depth > maxDepth {
 		return invalid
 	}
@@ -80,7 +88,7 @@ func elements(data []byte, at, depth int) (end int) {
 		return at + 1
 	}
 	for {
-		if at = value(data, at, depth); at == invalid {
+		if at = value(data, at, depth, largest); at == invalid {
 			return invalid
 		}
 		switch at = afterSpace(data, at); {

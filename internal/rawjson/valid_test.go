@@ -16,6 +16,8 @@ var texts = []string{
 	"\"\x1f\"", "\"\x20\x7f\"", "\"\xff\x80\"", "\"é\U0001F600\"", "\"1234567\n\"", "\"12345678\n\"", "\"\x00\"", `"12345678\`, `"1234567\"`, `"1234567\""`,
 	`"aaaaaaaaaaaaaaaaaaaaaaaa"`, `"!!!!!!!!"`, `"########[[[[[[[[]]]]]]]]"`, `{"aaaaaaaa":"bbbbbbbb\\","c":"\\\\\\\""}`,
 	"\"\xa2\xdc\x9f\xa2\xdc\x9f\xa2\xdc\"", // quote, backslash and control character with the top bit
+	`{"a":{"b":1,"c":[{"d":"}"}, 2 ]},"e":{"f": {"g":[1,2,3,{"h":"]"}]} ,"i":"aaaaaaaaaaaaaaaaaaaaaaaa"},"j":[{"k":[[[[[[[[[[[[]]]]]]]]]]]]}]}`,
+	`[[{"a":[1,2,{"b":"c"}],"b":[1]},{"a":{"b":"cccc"}}],{"a":{"b":{"c":{"d":"e"}}}}]`, ` {"a": {"b":""} }`, `{"a":{"b":"x","b":"yy"}}`,
 	strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1),
 	strings.Repeat(`{"a":`, maxDepth) + "1" + strings.Repeat("}", maxDepth), strings.Repeat(`{"a":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1),
 }
@@ -29,6 +31,9 @@ func check(t *testing.T, data []byte) {
 	if err != nil {
 		return
 	}
+	if len(data) < 1000 { // takes its square
+		same(t, got, Of(data))
+	}
 	got.Skip()
 	if rest := strings.TrimSpace(string(data[got.Pos():])); rest != "" {
 		t.Errorf("passed over all but %q of %q", rest, data)
@@ -38,6 +43,34 @@ func check(t *testing.T, data []byte) {
 		if got := value.Text(); got != text {
 			t.Errorf("text %q, want %q: %q", got, text, data)
 		}
+	}
+}
+
+// same holds a reader that knows where some value ends against one that does not.
+func same(t *testing.T, knows, other *Reader) {
+	if knows, other := string(knows.Raw()), string(other.Raw()); knows != other {
+		t.Fatalf("%q, want %q", knows, other)
+	}
+	k, o := *knows, *other
+	more := func(first bool) bool {
+		more := o.More(first)
+		if k.More(first) != more || k.Pos() != o.Pos() {
+			t.Fatalf("at %d, want %d: %q", k.Pos(), o.Pos(), o.data)
+		}
+		return more
+	}
+	isObject := o.Next() == '{'
+	if !isObject && o.Next() != '[' {
+		return
+	}
+	for first := true; more(first); first = false {
+		if isObject {
+			k.Name()
+			o.Name()
+		}
+		same(t, &k, &o)
+		k.Skip()
+		o.Skip()
 	}
 }
 
