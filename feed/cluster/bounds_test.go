@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"net/netip"
 	"strconv"
 	"testing"
 
@@ -18,10 +19,12 @@ func TestHugeObjectsAreNotKept(t *testing.T) {
 			all := map[string]string{}
 			var named []corev1.ContainerPort
 			var served []corev1.ServicePort
+			var external []string
 			for i := range size.given {
 				name := "a" + strconv.Itoa(i)
 				all[name] = ""
 				named = append(named, corev1.ContainerPort{Name: name, ContainerPort: int32(i + 1)})
+				external = append(external, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}).String())
 				served = append(served, corev1.ServicePort{Name: name, Port: int32(i + 1)})
 			}
 			half := len(named) / 2
@@ -36,9 +39,9 @@ func TestHugeObjectsAreNotKept(t *testing.T) {
 			if len(pod.Labels) != size.labels || len(pod.Ports) != size.ports {
 				t.Errorf("of the pod %d labels and %d ports are kept, not %d and %d", len(pod.Labels), len(pod.Ports), size.labels, size.ports)
 			}
-			service := trimService(&corev1.Service{Spec: corev1.ServiceSpec{Selector: all, Ports: served}})
-			if len(service.Selector) != size.labels || len(service.Ports) != size.ports {
-				t.Errorf("of the Service %d terms and %d ports are kept, not %d and %d", len(service.Selector), len(service.Ports), size.labels, size.ports)
+			service := trimService(&corev1.Service{Spec: corev1.ServiceSpec{Selector: all, Ports: served, ExternalIPs: external}})
+			if len(service.Selector) != size.labels || len(service.Ports) != size.ports || len(service.External) != size.ports {
+				t.Errorf("of the Service %d terms, %d ports and %d external addresses are kept, not %d, %d and %d", len(service.Selector), len(service.Ports), len(service.External), size.labels, size.ports, size.ports)
 			}
 		})
 	}

@@ -16,10 +16,11 @@ import (
 	"github.com/bulkhead-dev/bulkhead/sidecar/config"
 )
 
-// maxKept is how many labels, named ports, terms of a selector and ports of a Service are
-// kept: an object may have tens of thousands, which a tenant could have everybody wait
-// for, and pay the memory of (A6). What has more labels or terms neither is selected nor
-// selects, and further ports are not opened: more closes.
+// maxKept is how many labels, named ports, terms of a selector, ports and external
+// addresses of a Service are kept: an object may have tens of thousands, which a tenant
+// could have everybody wait for, and pay the memory of (A10). What has more labels or
+// terms neither is selected nor selects, and further ports are not opened: more closes.
+// Further external addresses are not kept from others, for the firewalls behind to judge.
 const maxKept = 128
 
 // Pods hear of all pods too, so that nobody else need follow them: of what they have

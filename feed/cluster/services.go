@@ -41,6 +41,7 @@ func trimService(service *corev1.Service) peers.Service {
 	for _, ingress := range service.Status.LoadBalancer.Ingress {
 		s.External = appendAddress(s.External, ingress.IP)
 	}
+	s.External = s.External[:min(maxKept, len(s.External))]
 	for _, port := range service.Spec.Ports[:min(maxKept, len(service.Spec.Ports))] {
 		target := peers.TargetPort{Protocol: protocolOf(port.Protocol)}
 		switch {

@@ -55,7 +55,7 @@ func (s *Store) change(c concern, mutate func()) {
 		d.peers(address, before[i], s.toldOf(address))
 	}
 	for n, after := range s.deniedTo(c.externals) {
-		d.denied(n, deniedBefore[n], after)
+		d.denied(n, c.externals, deniedBefore[n], after)
 	}
 	d.publish(s.revision)
 	for _, t := range fresh {
@@ -63,22 +63,25 @@ func (s *Store) change(c concern, mutate func()) {
 	}
 }
 
-// deniedTo are the external addresses that each namespace that listens must not reach.
-func (s *Store) deniedTo(externals []netip.Addr) map[*namespace]map[netip.Addr]bool {
-	all := map[*namespace]map[netip.Addr]bool{}
+// deniedTo tells of each namespace that listens which of the external addresses it must
+// not reach. All of a tenant's have one answer.
+func (s *Store) deniedTo(externals []netip.Addr) map[*namespace][]bool {
 	if len(externals) == 0 {
-		return all
+		return nil
 	}
+	all, byTenant := map[*namespace][]bool{}, map[*tenant][]bool{}
 	for _, n := range s.namespaces {
 		if n.view == nil {
 			continue
 		}
-		all[n] = map[netip.Addr]bool{}
-		for _, address := range externals {
-			if s.denied(n.tenant, address) {
-				all[n][address] = true
+		if byTenant[n.tenant] == nil {
+			denied := make([]bool, len(externals))
+			for i, address := range externals {
+				denied[i] = s.denied(n.tenant, address)
 			}
+			byTenant[n.tenant] = denied
 		}
+		all[n] = byTenant[n.tenant]
 	}
 	return all
 }
@@ -124,14 +127,13 @@ func without(opens []protocol.Open, other told, n *namespace) []protocol.Open {
 	return slices.DeleteFunc(slices.Clone(opens), func(o protocol.Open) bool { return slices.Contains(other.opens, o) })
 }
 
-func (d deltas) denied(n *namespace, before, after map[netip.Addr]bool) {
-	for address := range before {
-		if !after[address] {
+// denied compares what the namespace must not reach before, nil for nothing, and after.
+func (d deltas) denied(n *namespace, externals []netip.Addr, before, after []bool) {
+	for i, address := range externals {
+		switch was := before != nil && before[i]; {
+		case was && !after[i]:
 			d.of(n).RemoveDenied = append(d.of(n).RemoveDenied, address)
-		}
-	}
-	for address := range after {
-		if !before[address] {
+		case !was && after[i]:
 			d.of(n).AddDenied = append(d.of(n).AddDenied, address)
 		}
 	}

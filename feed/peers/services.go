@@ -43,7 +43,15 @@ func (s *Store) ReplaceServices(services []Service) {
 	}
 }
 
+// maxExternal bounds the external addresses of a namespace's Services: all other tenants'
+// pods are told each of them, and must have room for all. Others may reach what is more,
+// as far as the firewalls behind it let them (threat A10).
+const maxExternal = 1024
+
 func (s *Store) setService(spec Service) {
+	if len(spec.External) > 0 {
+		spec.External = spec.External[:min(len(spec.External), s.externalRoom(spec.Namespace, spec.Name))]
+	}
 	old := s.service(spec.Namespace, spec.Name)
 	if old != nil && old.same(&spec) {
 		return
@@ -66,6 +74,19 @@ func (s *Store) setService(spec Service) {
 			s.externals[address] = append(s.externals[address], v)
 		}
 	})
+}
+
+// externalRoom is how many external addresses the Service of that name may have.
+func (s *Store) externalRoom(namespace, name string) int {
+	room := maxExternal
+	if n := s.namespaces[namespace]; n != nil {
+		for _, v := range n.services {
+			if v.Name != name {
+				room -= len(v.External)
+			}
+		}
+	}
+	return max(0, room)
 }
 
 func (s *Store) service(namespace, name string) *service {
