@@ -42,7 +42,7 @@ func (t terms) decide(found rego.Result) decision {
 		d.findings = append(d.findings, Finding{Violation: v, Standard: t.standardOf(v), Enforcement: effect})
 		switch effect {
 		case v1alpha1.Warn:
-			d.warnings = append(d.warnings, "not enforced: "+t.would(v))
+			d.warnings = append(d.warnings, t.unenforced(v)+": "+t.would(v))
 		case v1alpha1.Audit: // the annotation is all
 		default:
 			denied = append(denied, v)
@@ -66,18 +66,32 @@ func (t terms) decide(found rego.Result) decision {
 	return d
 }
 
-// enforcementOf: without a tenant, rules of the firewall only see to the names of
-// its containers, which are nobody's anywhere: a pod that has them could be taken
-// for a protected one.
+// enforcementOf is what becomes of the violation here; of a workload's template it may
+// be less than of its pods.
 func (t terms) enforcementOf(v rego.Violation) v1alpha1.Enforcement {
-	effect := t.enforcement
-	if t.tenant == nil && strings.HasPrefix(v.ID, "fw-") {
-		effect = v1alpha1.Enforce
-	}
+	effect := t.enforcementOfPods(v)
 	if t.onlyWarn && effect == v1alpha1.Enforce {
-		effect = v1alpha1.Warn
+		return v1alpha1.Warn
 	}
 	return effect
+}
+
+// enforcementOfPods: without a tenant, rules of the firewall only see to the names of
+// its containers, which are nobody's anywhere: a pod that has them could be taken
+// for a protected one.
+func (t terms) enforcementOfPods(v rego.Violation) v1alpha1.Enforcement {
+	if t.tenant == nil && strings.HasPrefix(v.ID, "fw-") {
+		return v1alpha1.Enforce
+	}
+	return t.enforcement
+}
+
+// unenforced says what follows from a violation that is only warned of here.
+func (t terms) unenforced(v rego.Violation) string {
+	if t.enforcementOfPods(v) == v1alpha1.Enforce {
+		return "this workload's pods will be refused"
+	}
+	return "not enforced"
 }
 
 // standardOf is the enforced standard for violations of it, and empty for others.

@@ -63,9 +63,9 @@ func TestTemplatesOfEveryKind(t *testing.T) {
 				prefix = "spec.jobTemplate.spec.template."
 			}
 			want := `pss-privileged: container "two": ` + prefix + `spec.initContainers[1].securityContext.privileged is true`
-			for _, namespace := range []string{"alice", "default"} {
+			for namespace, effect := range map[string]string{"alice": "this workload's pods will be refused", "default": "not enforced"} {
 				d := newTestAdmission(t).Validate(t.Context(), workloadRequest(t, resource, namespace, workloadJSON(t, resource, bad), nil))
-				if got := strings.Join(d.warnings, "\n"); !d.allowed || !strings.Contains(got, `not enforced: would violate PodSecurity "baseline:latest": `+want) {
+				if got := strings.Join(d.warnings, "\n"); !d.allowed || !strings.Contains(got, effect+`: would violate PodSecurity "baseline:latest": `+want) {
 					t.Errorf("%s: allowed %t (%s), warnings %s", namespace, d.allowed, d.message, got)
 				}
 			}
@@ -103,15 +103,16 @@ func TestTemplates(t *testing.T) {
 	}{
 		"ignored":               {"ignore", "alice", privileged, "", "", ""},
 		"good":                  {"warn", "alice", podFlow, "", "", `would violate PodSecurity "restricted:latest": pss-run-as-non-root: container "a": spec.template.spec.containers[0].`},
-		"reserved name":         {"warn", "alice", reserved, "", "", "not enforced: fw-reserved-name: "},
+		"reserved name":         {"warn", "alice", reserved, "", "", "this workload's pods will be refused: fw-reserved-name: "},
 		"reserved, enforce":     {"enforce", "alice", reserved, "", "fw-reserved-name: ", ""},
-		"reserved, unassigned":  {"warn", "default", reserved, "", "", "not enforced: fw-reserved-name: "},
+		"reserved, unassigned":  {"warn", "default", reserved, "", "", "this workload's pods will be refused: fw-reserved-name: "},
 		"shared processes":      {"enforce", "alice", `shareProcessNamespace: true, ` + podFlow, "", "fw-share-process-namespace: spec.template.spec.shareProcessNamespace is true", ""},
 		"exempt runtime class":  {"enforce", "alice", exempt, "", "", ""},
 		"exempt namespace":      {"enforce", "kube-system", privileged, "", "", ""},
 		"a tenant that warns":   {"enforce", "warned", privileged, "", "", "not enforced: "},
+		"warns, of a warning":   {"warn", "warned", privileged, "", "", "not enforced: "},
 		"a tenant that audits":  {"enforce", "audited", privileged, "", "", "would violate"},
-		"a tenant not ready":    {"warn", "disputed", podFlow, "", "", "not enforced: tenant-not-ready: "},
+		"a tenant not ready":    {"warn", "disputed", podFlow, "", "", "this workload's pods will be refused: tenant-not-ready: "},
 		"not ready, enforce":    {"enforce", "disputed", podFlow, "", "tenant-not-ready: ", ""},
 		"unknown field":         {"enforce", "alice", `future: true, ` + podFlow, "", "pod-unknown-field: spec.template.spec.future is not a field", ""},
 		"the same template":     {"enforce", "alice", privileged, privileged, "", ""},
