@@ -12,20 +12,19 @@ func TestKyvernoDecisions(t *testing.T) {
 		{set: failingSet, level: "baseline"},
 		{set: "web", level: "baseline"},
 	}}
-	for range 40 {
-		b.deck = append(b.deck, sample{set: passingSet, level: "baseline", pod: json.RawMessage(`{"metadata":{"generateName":"sysctls1-"}}`)})
+	for _, name := range []string{"sysctls1", "base"} {
+		b.deck = append(b.deck, sample{set: passingSet, level: "baseline", pod: json.RawMessage(`{"metadata":{"generateName":"` + name + `-"}}`)})
 	}
 	for name, test := range map[string]struct {
 		denied  []int
 		refused int
 		fails   bool
 	}{
-		"as PSA":                      {denied: []int{0}},
-		"a violation is let through":  {fails: true},
-		"an ordinary pod is denied":   {denied: []int{0, 1}, fails: true},
-		"a few newer ones are denied": {denied: []int{0, 2, 3}, refused: 2},
-		"many are":                    {denied: []int{0, 2, 3, 4}, fails: true},
-		"all are":                     {denied: []int{0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, fails: true},
+		"as PSA":                     {denied: []int{0}},
+		"a violation is let through": {fails: true},
+		"an ordinary pod is denied":  {denied: []int{0, 1}, fails: true},
+		"what is known to be denied": {denied: []int{0, 2}, refused: 1},
+		"what is not":                {denied: []int{0, 3}, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			denied := make([]string, len(b.deck))
