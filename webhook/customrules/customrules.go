@@ -41,8 +41,10 @@ type Rules struct {
 	compile Compile
 	metrics *Metrics
 	current atomic.Pointer[webhook.Engine]
-	// seen is what was last compiled, refused or not.
-	seen map[string]string
+	// seen is what was last compiled, refused or not; unread why there was nothing to
+	// compile.
+	seen   map[string]string
+	unread string
 }
 
 // New compiles the rules of the folder.
@@ -75,9 +77,11 @@ func (e *Rules) reload(ctx context.Context) {
 func (e *Rules) load(ctx context.Context) (changed bool, err error) {
 	modules, err := Read(e.folder)
 	if err != nil {
-		e.seen = nil
-		return true, err
+		changed = err.Error() != e.unread
+		e.seen, e.unread = nil, err.Error()
+		return changed, err
 	}
+	e.unread = ""
 	if e.seen != nil && maps.Equal(modules, e.seen) {
 		return false, nil
 	}
@@ -91,9 +95,10 @@ func (e *Rules) load(ctx context.Context) (changed bool, err error) {
 	return true, nil
 }
 
-// Read returns the folder's .rego files but tests, by name. A projected volume is
-// swapped by its link ..data: what lies behind that is read, so that old and new are
-// not mixed.
+// Read returns the folder's .rego files but tests, by name. Anything else is an error,
+// since a rule under a misspelt name would never count; only what begins with a dot is
+// passed over. A projected volume is swapped by its link ..data: what lies behind that is
+// read, so that old and new are not mixed.
 func Read(folder string) (map[string]string, error) {
 	if target, err := filepath.EvalSymlinks(filepath.Join(folder, "..data")); err == nil {
 		folder = target
@@ -107,8 +112,11 @@ func Read(folder string) (map[string]string, error) {
 	modules, total := map[string]string{}, 0
 	for _, entry := range entries {
 		name := entry.Name()
-		if filepath.Ext(name) != ".rego" || strings.HasSuffix(name, "_test.rego") {
+		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "_test.rego") {
 			continue
+		}
+		if filepath.Ext(name) != ".rego" {
+			return nil, fmt.Errorf("%s is not named *.rego, so that no rule of it would count: rename it, or take it away", name)
 		}
 		source, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {

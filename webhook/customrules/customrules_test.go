@@ -55,7 +55,7 @@ func modules(t *testing.T, e *Rules) int {
 func TestReload(t *testing.T) {
 	folder := t.TempDir()
 	registry := metrics.NewKubeRegistry()
-	write(t, folder, map[string]string{"a.rego": "good", "a_test.rego": "bad", "readme.md": "bad"})
+	write(t, folder, map[string]string{"a.rego": "good", "a_test.rego": "bad", ".a.rego.swp": "bad"})
 	e, err := New(t.Context(), folder, compile, NewMetrics(registry))
 	if err != nil {
 		t.Fatal(err)
@@ -83,11 +83,22 @@ func TestReload(t *testing.T) {
 	write(t, folder, map[string]string{"c.rego": "good"})
 	e.reload(t.Context())
 	check("corrected", 3, "0")
+	misspelt := filepath.Join(folder, "d.rgo")
+	write(t, folder, map[string]string{"d.rgo": "good"})
+	for range 3 { // it is told once
+		e.reload(t.Context())
+	}
+	check("a misspelt name", 3, "1")
+	if err := os.Remove(misspelt); err != nil {
+		t.Fatal(err)
+	}
+	e.reload(t.Context())
+	check("it is gone", 3, "0")
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`
 # HELP bulkhead_custom_rules_loads_total [ALPHA] Number of times that a changed set of custom rules was read, by result (taken or refused).
 # TYPE bulkhead_custom_rules_loads_total counter
-bulkhead_custom_rules_loads_total{result="refused"} 1
-bulkhead_custom_rules_loads_total{result="taken"} 3
+bulkhead_custom_rules_loads_total{result="refused"} 2
+bulkhead_custom_rules_loads_total{result="taken"} 4
 `), "bulkhead_custom_rules_loads_total"); err != nil {
 		t.Error(err)
 	}
@@ -139,10 +150,14 @@ func TestProjectedVolume(t *testing.T) {
 }
 
 func TestNewFails(t *testing.T) {
-	bad, large := t.TempDir(), t.TempDir()
+	bad, large, misspelt, nested := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	write(t, misspelt, map[string]string{"a.rego": "good", "b.rgo": "good"})
+	if err := os.Mkdir(filepath.Join(nested, "more"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write(t, bad, map[string]string{"a.rego": "bad"})
 	write(t, large, map[string]string{"a.rego": strings.Repeat("#", maxBytes+1)})
-	for name, folder := range map[string]string{"a bad rule": bad, "no folder": filepath.Join(bad, "none"), "too large": large} {
+	for name, folder := range map[string]string{"a bad rule": bad, "no folder": filepath.Join(bad, "none"), "too large": large, "a misspelt name": misspelt, "a folder in it": nested} {
 		t.Run(name, func(t *testing.T) {
 			if e, err := New(t.Context(), folder, compile, NewMetrics(metrics.NewKubeRegistry())); err == nil || e != nil {
 				t.Errorf("engine %v, error %v", e, err)
