@@ -248,7 +248,11 @@ func TestNoResult(t *testing.T) {
 		"text behind a separator":   {stdin("--- {a: b}\n--- {a: b}\n"), []string{"stdin:1: a second document"}},
 		"no kind":                   {stdin(pod + "---\n\na: b\n"), []string{"stdin:7: document 2: apiVersion or kind is missing"}},
 		"no kind in a List":         {stdin("apiVersion: v1\nkind: List\nitems:\n- {a: b}\n"), []string{"stdin:4: document 1: apiVersion or kind"}},
-		"no object":                 {stdin("just text"), []string{"stdin:1: document 1"}},
+		"no object":                 {stdin("just text"), []string{"stdin:1: document 1: a string and no object"}},
+		"no kind, but a number":     {stdin("apiVersion: v1\nkind: 3\n"), []string{"stdin:1: document 1: kind is of the wrong type, a number"}},
+		"no metadata, but a text":   {stdin("apiVersion: v1\nkind: Pod\nmetadata: a\n"), []string{"stdin:1: document 1: metadata is of the wrong type, a string"}},
+		"UTF-16":                    {stdin("\xff\xfea\x00:\x00 \x001\x00"), []string{"stdin: is not UTF-8"}},
+		"no namespace's name":       {Options{Files: []string{"testdata/pod.yaml"}, Namespace: "Foo_Bar"}, []string{`--namespace "Foo_Bar"`}},
 		"two configurations":        {stdin(standInConfig + "---\n" + standInConfig), []string{"stdin:5: document 2: a second BulkheadConfiguration"}},
 		"a wrong configuration":     {stdin(standInConfig + "unknown: 1\n"), []string{"stdin:1: document 1", "unknown"}},
 		"a Tenant twice":            {stdin(tenant + "---\n" + tenant), []string{`tenant "a" is defined twice`}},
@@ -275,6 +279,30 @@ func TestNoResult(t *testing.T) {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%q does not say %q", err, part)
 				}
+			}
+		})
+	}
+}
+
+// TestNothingJudged: what no rule is about passes, but not strictly.
+func TestNothingJudged(t *testing.T) {
+	for name, test := range map[string]struct {
+		manifest string
+		strict   bool
+		passed   bool
+	}{
+		"another's kind":         {"{apiVersion: example.com/v1, kind: pod, metadata: {name: a}}", false, true},
+		"another's kind, strict": {"{apiVersion: example.com/v1, kind: pod, metadata: {name: a}}", true, false},
+		"a ConfigMap, strict":    {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", true, false},
+		"beside one that is":     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 80}]}}", true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := run(t, Options{Files: []string{"-"}, Stdin: strings.NewReader(test.manifest), Strict: test.strict})
+			if report.Passed != test.passed {
+				t.Errorf("passed %t: %s, %+v", report.Passed, report.Summary(), report.Findings)
+			}
+			if said := strings.Contains(report.Summary(), "Nothing was judged"); said == report.Passed {
+				t.Errorf("summary %q", report.Summary())
 			}
 		})
 	}
@@ -318,6 +346,14 @@ func TestRefusedUnjudged(t *testing.T) {
 		"no namespace":         {"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: A_b}, spec: {containers: [{name: a, image: a}]}}", idInvalid, `namespace "A_b"`},
 		"an unknown field":     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, date: {}}", idUnknownField, "date is not a field of v1 ConfigMap"},
 		"a Tenant's":           {"{apiVersion: bulkhead.dev/v1alpha1, kind: Tenant, metadata: {name: a}, spec: {namespace: a}}", idInvalid, "spec.namespace"},
+		"a Tenant's name":      {"{apiVersion: bulkhead.dev/v1alpha1, kind: Tenant, metadata: {name: Dave_1}, spec: {namespaces: [a]}}", idInvalid, `metadata.name "Dave_1"`},
+		"a kind in small":      {"{apiVersion: v1, kind: pod, metadata: {name: a}}", idInvalid, "no kind pod of apiVersion v1: is it v1 Pod?"},
+		"in another group":     {"{apiVersion: v1, kind: deployment, metadata: {name: a}}", idInvalid, "is it apps/v1 Deployment?"},
+		"a kind misspelt":      {"{apiVersion: apps/v1, kind: Deploymnt, metadata: {name: a}}", idInvalid, "no kind Deploymnt of apiVersion apps/v1"},
+		"a group misspelt":     {"{apiVersion: app/v1, kind: Deployment, metadata: {name: a}}", idInvalid, "is it apps/v1 Deployment?"},
+		"a group in capitals":  {"{apiVersion: Discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a}}", idInvalid, "is it discovery.k8s.io/v1 EndpointSlice?"},
+		"no such version":      {"{apiVersion: v2, kind: Pod, metadata: {name: a}}", idInvalid, "is it v1 Pod?"},
+		"our configuration":    {"{apiVersion: config.bulkhead.dev/v1alpha1, kind: Bulkheadconfiguration}", idInvalid, "is it config.bulkhead.dev/v1alpha1 BulkheadConfiguration?"},
 		"another version":      {"{apiVersion: bulkhead.dev/v1, kind: Tenant, metadata: {name: a}}", idInvalid, "unknown kind"},
 	} {
 		t.Run(name, func(t *testing.T) {

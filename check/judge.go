@@ -34,7 +34,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if len(objects) == 0 {
-		return nil, fmt.Errorf("no objects in %s: did what makes them fail, or is it another folder?", strings.Join(o.Files, ", "))
+		return nil, fmt.Errorf("no objects in %s: is the name right, and did the command succeed that writes them?", strings.Join(o.Files, ", "))
 	}
 	t, err := newTerms(ctx, &o, in, objects)
 	if err != nil {
@@ -146,6 +146,13 @@ func (j *judge) judge(ctx context.Context, o *object) (answer, error) {
 		if o.namespace != "" {
 			return answer{judged: true, findings: []webhook.Finding{invalid(fmt.Errorf("namespace %q: %s", o.namespace, text))}}, nil
 		}
+	}
+	if err := o.unknownKind(); err != nil {
+		return answer{judged: true, findings: []webhook.Finding{invalid(err)}}, nil
+	}
+	// The least that the API server asks of any name; of some it asks more.
+	if texts := validation.IsDNS1123Subdomain(o.meta.Name); len(texts) > 0 && o.meta.Name != "" && (o.isTenant() || webhook.Judges(o.GroupVersionKind())) {
+		return answer{judged: true, findings: []webhook.Finding{invalid(fmt.Errorf("metadata.name %q: %s", o.meta.Name, texts[0]))}}, nil
 	}
 	if o.isOurs() {
 		if _, err := tenants.Parse(o.manifest()); err != nil {

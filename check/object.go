@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,7 +45,7 @@ func (d *document) objectsAt(path string, raw []byte, known metav1.TypeMeta) ([]
 		metav1.TypeMeta `json:",inline"`
 		Items           *[]json.RawMessage `json:"items"`
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list); err != nil {
+	if err := decode(raw, &list); err != nil {
 		return nil, d.wrong(path, err)
 	}
 	if list.Kind == "" && list.APIVersion == "" {
@@ -80,7 +81,7 @@ func (d *document) object(path string, raw []byte, kind metav1.TypeMeta) ([]*obj
 		metav1.TypeMeta `json:",inline"`
 		Metadata        metadata `json:"metadata"`
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &head); err != nil {
+	if err := decode(raw, &head); err != nil {
 		return nil, d.wrong(path, err)
 	}
 	o := &object{document: d, path: path, json: raw, TypeMeta: kind, meta: head.Metadata}
@@ -97,6 +98,25 @@ func (d *document) object(path string, raw []byte, kind metav1.TypeMeta) ([]*obj
 	}
 	o.namespace = o.meta.Namespace
 	return []*object{o}, nil
+}
+
+// wrongPart is how the decoder tells of a value of a wrong type, in words of Go.
+var wrongPart = regexp.MustCompile(`cannot unmarshal (\w+) into Go (?:struct field \w*\.(?:TypeMeta\.)?(\S+) )?`)
+
+// decode reads the part of an object that all kinds have in common.
+func decode(raw []byte, into any) error {
+	err := kjson.UnmarshalCaseSensitivePreserveInts(raw, into)
+	if err == nil {
+		return nil
+	}
+	switch match := wrongPart.FindStringSubmatch(err.Error()); {
+	case match == nil:
+		return err
+	case match[2] == "":
+		return fmt.Errorf("a %s and no object: is it a Kubernetes manifest?", match[1])
+	default:
+		return fmt.Errorf("%s is of the wrong type, a %s", match[2], match[1])
+	}
 }
 
 func quoted(text string) json.RawMessage {

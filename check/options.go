@@ -2,7 +2,10 @@ package check
 
 import (
 	"errors"
+	"fmt"
 	"io"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Options say what is checked, and against what.
@@ -23,14 +26,17 @@ type Options struct {
 	Config string
 	// CustomRules is a folder of Rego modules.
 	CustomRules string
-	// Strict: warnings fail too.
+	// Strict: warnings fail too, and so does a run in which nothing was judged.
 	Strict bool
 }
 
-// Validate tells what is missing.
+// Validate tells what is missing or wrong.
 func (o *Options) Validate() error {
 	if len(o.Files) == 0 {
 		return errors.New("no manifests: give files or folders, by -f or as they are, or - for standard input")
+	}
+	if texts := validation.IsDNS1123Label(o.Namespace); o.Namespace != "" && len(texts) > 0 {
+		return fmt.Errorf("--namespace %q: %s", o.Namespace, texts[0])
 	}
 	return nil
 }

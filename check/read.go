@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"unicode/utf8"
 )
 
 // maxInput bounds all manifests of a run together.
@@ -85,6 +86,9 @@ func (in *input) parse(ctx context.Context, name string, from io.Reader) ([]*obj
 	if in.left -= int64(len(data)); in.left < 0 {
 		in.left = 0
 		return nil, fmt.Errorf("%s: more than %d MiB of manifests: check them in parts", name, maxInput>>20)
+	}
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("%s: is not UTF-8, but perhaps UTF-16, as some editors and PowerShell write it: convert it", name)
 	}
 	documents, err := split(name, data)
 	if err != nil {

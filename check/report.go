@@ -125,12 +125,16 @@ func newReport(strict bool, t *terms, rules []rego.Rule, objects []*object, answ
 			r.Violations++
 		}
 	}
-	r.Passed = !slices.ContainsFunc(r.Findings, r.fails)
+	r.Passed = !slices.ContainsFunc(r.Findings, r.fails) && !r.vacuous()
 	return r
 }
 
 // fails tells whether the finding fails the run.
 func (r *Report) fails(f Finding) bool { return f.Effect == Violation || r.Strict }
+
+// vacuous: strictly taken, who asks about manifests and hears of none has asked about the
+// wrong ones. Those in exempt namespaces were looked at.
+func (r *Report) vacuous() bool { return r.Strict && r.Judged+r.Exempt == 0 }
 
 func newFinding(o *object, object Object, f webhook.Finding) Finding {
 	path := f.Field
@@ -172,6 +176,9 @@ func (r *Report) Summary() string {
 			kinds = append(kinds, fmt.Sprintf("%d %s", r.NotJudged[kind], kind))
 		}
 		fmt.Fprintf(&b, "\nNot judged, no rule is about them: %s.", strings.Join(kinds, ", "))
+	}
+	if r.vacuous() {
+		b.WriteString("\nNothing was judged, which fails with --strict.")
 	}
 	return b.String()
 }

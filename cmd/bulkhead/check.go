@@ -34,8 +34,8 @@ Tenants, Namespaces, LimitRanges and a BulkheadConfiguration among the manifests
 taken into account; --tenant and --config name others. Where neither says whose the
 namespaces are, all are taken for a tenant's with defaults, and that is said.
 
-Exit code 0: nothing would be refused; warnings are told (and fail with --strict).
-1: something would be. 2: there is no result: a file that cannot be read, YAML that is
+Exit code 0: nothing would be refused; warnings are told (and fail with --strict, as it
+does if nothing was judged). 1: something would be. 2: there is no result: a file that cannot be read, YAML that is
 broken, a flag that is wrong, no objects at all.`,
 		Example: `  # Files and folders
   bulkhead check -f deploy/ -f extra.yaml
@@ -58,7 +58,7 @@ func (f *checkFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Config, "config", "", "`file` of kind BulkheadConfiguration; empty: defaults")
 	flags.StringVarP(&o.Namespace, "namespace", "n", "", "`namespace` of objects that name none; empty: the tenant's first, or default")
 	flags.StringVar(&o.CustomRules, "custom-rules", "", "`folder` of Rego modules in packages bulkhead.custom.*")
-	flags.BoolVar(&o.Strict, "strict", false, "warnings and notes fail too")
+	flags.BoolVar(&o.Strict, "strict", false, "warnings and notes fail too, and a run in which nothing was judged")
 	flags.StringVarP(&f.output, "output", "o", "text", "`form` of the result: "+strings.Join(checkOutputs, ", "))
 }
 

@@ -36,6 +36,8 @@ func TestCheckExitCodes(t *testing.T) {
 		"fine":           {[]string{"-f", warned}, "", 0, []string{warned + ":6: warning: pss-", "0 violations, 3 warnings."}, []string{"default configuration", "no Tenant is known"}},
 		"strict":         {[]string{"-f", warned, "--strict"}, "", 1, []string{"0 violations, 3 warnings."}, nil},
 		"violation":      {[]string{warned, refused}, "", 1, []string{refused + ":8: violation: pss-privileged (baseline:latest): Pod default/a: "}, nil},
+		"misspelt kind":  {[]string{"-"}, "{apiVersion: v1, kind: pod, metadata: {name: a}}", 1, []string{"stdin:1: violation: invalid-object: ", "is it v1 Pod?"}, nil},
+		"nothing judged": {[]string{"-", "--strict"}, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", 1, []string{"Nothing was judged"}, nil},
 		"standard input": {[]string{"-f", "-"}, head + "  hostPID: true\n", 1, []string{"stdin:8: violation: pss-host-namespaces"}, nil},
 		"SARIF":          {[]string{refused, "-o", "sarif"}, "", 1, []string{`"version": "2.1.0"`}, []string{"1 object judged: 1 violation"}},
 		"broken":         {[]string{broken, refused}, "", 2, nil, []string{"bulkhead: " + broken + ":8: "}},

@@ -59,7 +59,10 @@ func newCommand(program string) *cobra.Command {
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
@@ -74,4 +77,16 @@ func newCommand(program string) *cobra.Command {
 		},
 	})
 	return root
+}
+
+// noSuchCommand refuses what is no subcommand, and says where there are some.
+func noSuchCommand(command *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	meant := ""
+	if like := command.SuggestionsFor(args[0]); len(like) > 0 {
+		meant = fmt.Sprintf(" (is %s meant?)", like[0])
+	}
+	return fmt.Errorf("unknown command %q%s; see %s --help", args[0], meant, command.CommandPath())
 }

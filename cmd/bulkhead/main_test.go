@@ -110,3 +110,16 @@ func TestUnknownFlagPointsToTheHelp(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestUnknownCommandPointsToTheHelp(t *testing.T) {
+	for typed, want := range map[string]string{
+		"foo":    `unknown command "foo"; see bulkhead --help`,
+		"verfiy": `unknown command "verfiy" (is verify meant?); see bulkhead --help`,
+	} {
+		command := newCommand("bulkhead")
+		command.SetArgs([]string{typed})
+		if err := command.Execute(); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", typed, err, want)
+		}
+	}
+}
