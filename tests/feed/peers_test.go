@@ -40,7 +40,7 @@ func TestSidecarHearsOfItsPeers(t *testing.T) {
 	client, err := sidecar.New(serve(t, feed.Options{
 		Tokens: tokens{}, Tenant: func(namespace string) string { return namespace }, Events: make(events, 10),
 		Metrics: feed.NewMetrics(registry, registry), Peers: store, Lease: lease,
-	}), false, slog.New(slog.DiscardHandler))
+	}), 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
