@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apiserver/pkg/server"
@@ -34,7 +35,9 @@ func main() {
 	if err == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "bulkhead-webhook:", err)
+	for line := range strings.Lines(err.Error()) { // an error each, mostly
+		fmt.Fprintln(os.Stderr, "bulkhead-webhook:", strings.TrimSuffix(line, "\n"))
+	}
 	if _, ok := errors.AsType[*runtimeError](err); ok {
 		os.Exit(exitFailure)
 	}
@@ -69,8 +72,10 @@ configuration are wrong.`,
 
   # Without a cluster: Tenants from manifests, a self-signed certificate
   bulkhead-webhook --config config.yaml --standalone manifests/ --bind-address 127.0.0.1`,
-		Version:       version,
-		Args:          cobra.NoArgs,
+		Version: version,
+		Args: func(command *cobra.Command, args []string) error {
+			return seeHelp(command, cobra.NoArgs(command, args))
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -81,6 +86,7 @@ configuration are wrong.`,
 		},
 	}
 	o.addFlags(command.Flags())
+	command.SetFlagErrorFunc(seeHelp)
 	command.AddCommand(atRunTime(selftest.Command()), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
@@ -92,6 +98,14 @@ configuration are wrong.`,
 	})
 	command.CompletionOptions.DisableDefaultCmd = true
 	return command
+}
+
+// seeHelp says of an error of the command line, if there is one, where to read more.
+func seeHelp(command *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
 }
 
 // failure marks an error as one of run time.

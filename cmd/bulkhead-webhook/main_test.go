@@ -83,9 +83,9 @@ func TestExitCodes(t *testing.T) {
 		"version":             {[]string{"version"}, 0, []string{"devel\n"}},
 		"--version":           {[]string{"--version"}, 0, []string{"devel"}},
 		"help":                {[]string{"--help"}, 0, []string{"--standalone folder", "--tls-cert-file file", "AdmissionReviews"}},
-		"no flags":            {nil, exitUsage, []string{"--config is required", "--tls-cert-file and --tls-private-key-file are required", "--lease-namespace or $POD_NAMESPACE"}},
-		"unknown flag":        {[]string{"--confg", "x"}, exitUsage, []string{"unknown flag: --confg"}},
-		"argument":            {[]string{"x"}, exitUsage, []string{`"x"`}},
+		"no flags":            {nil, exitUsage, []string{"bulkhead-webhook: --config is required", "bulkhead-webhook: --tls-cert-file and --tls-private-key-file are required", "bulkhead-webhook: --lease-namespace or $POD_NAMESPACE"}},
+		"unknown flag":        {[]string{"--confg", "x"}, exitUsage, []string{"unknown flag: --confg; see bulkhead-webhook --help"}},
+		"argument":            {[]string{"x"}, exitUsage, []string{`"x"`, "; see bulkhead-webhook --help"}},
 		"bad flags":           {[]string{"--config", config, "--standalone", manifests, "--bind-address", "localhost", "--secure-port", "70000", "--tls-cert-file", "a", "--client-allowed-names", "x", "--tls-min-version", "1", "--tls-cipher-suites", "x", "--max-in-flight", "0", "--request-timeout", "0s", "--kubeconfig", "x"}, exitUsage, []string{"--bind-address", "--secure-port 70000", "belong together", "--client-allowed-names", "--tls-min-version", "--tls-cipher-suites", "--max-in-flight", "--request-timeout", "--kubeconfig has no meaning"}},
 		"bad feed flags":      {[]string{"--config", config, "--standalone", manifests, "--feed-service", "x", "--feed-port", "0"}, exitUsage, []string{`--feed-service "x" is not NAMESPACE/NAME`, "--feed-ca-file", "--feed-port 0", "--feed-service has no meaning"}},
 		"bad log flags":       {[]string{"--config", config, "--standalone", manifests, "--logging-format", "x"}, exitUsage, []string{"format"}},
@@ -101,7 +101,7 @@ func TestExitCodes(t *testing.T) {
 		"address not ours":    {[]string{"--config", config, "--standalone", manifests, "--bind-address", "192.0.2.1", "--secure-port", "0"}, exitFailure, []string{"listen"}},
 		"no cluster":          {[]string{"--config", config, "--tls-cert-file", certFile, "--tls-private-key-file", keyFile, "--kubeconfig", "/nowhere", "--lease-namespace", "x"}, exitFailure, []string{"/nowhere"}},
 		"selftest, no server": {[]string{"selftest", "--kubeconfig", "/nowhere"}, exitFailure, []string{"/nowhere"}},
-		"selftest, bad flag":  {[]string{"selftest", "--x"}, exitUsage, []string{"unknown flag"}},
+		"selftest, bad flag":  {[]string{"selftest", "--x"}, exitUsage, []string{"unknown flag", "; see bulkhead-webhook selftest --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			output, err := command(t, test.args...).CombinedOutput()
