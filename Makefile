@@ -35,7 +35,7 @@ help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: image build ## a real cluster, five of the thesis' attacks without and with Bulkhead (root; 2 min warm)
+demo: image build ## a real cluster, five of the thesis' attacks with addressing identity and two again with cidr, without and with Bulkhead (root; 2 min warm)
 	@$(TESTBED) demo
 
 .PHONY: test

@@ -31,7 +31,8 @@ commands:
   packages  install what is missing of the distribution's packages and stop; "make image" needs them too
   build     compile the cluster's binaries into .cache and stop
   up        start a cluster with cert-manager and Bulkhead in it (--bare: without), until Ctrl-C
-  demo      play five of the thesis' security experiments without and with Bulkhead; results in out/demo.json
+  demo      play five of the thesis' security experiments with addressing identity, and two again with cidr, without
+            and with Bulkhead; results in out/demo.json
   play      play all experiments and attacks without and with Bulkhead; results in out/experiments.json
   down      remove what a crashed run left behind
 
