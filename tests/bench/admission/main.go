@@ -32,7 +32,7 @@ const usage = `Usage: admission [flags]
 
 Measures reviews of pods by Bulkhead, by Kubernetes' own Pod Security admission, by
 Gatekeeper and by Kyverno, and writes bench-admission.json, bench-admission-details.json
-and bench-admission.svg. Progress on stderr. Takes about five minutes, and more where the
+and bench-admission.svg. Progress on stderr. Takes about ten minutes, and more where the
 peers must be built first: they come from Go's module proxy, and one that does not build
 is skipped.
 
