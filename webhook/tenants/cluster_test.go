@@ -309,11 +309,10 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 	pod := newPod("alice", "a", corev1.PodRunning, 0, true)
 	pod.Labels = map[string]string{"a": "b"}
 	pod.Spec.NodeName = "n"
-	trimmed, err := trim(pod)
+	got, err := trimmed(pod)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := trimmed.(*member)
 	if !got.protected || got.ended || got.namespace != "alice" || got.name != "a" || got.deleted || len(got.failures) != 0 {
 		t.Errorf("trimmed to %+v", got)
 	}

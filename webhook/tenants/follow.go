@@ -33,7 +33,9 @@ func followPods(ctx context.Context, kube kubernetes.Interface) *Members {
 // gathers before they are told, it keeps no more than Members need.
 type followed struct{ members *Members }
 
-func (f followed) Transformer() cache.TransformFunc { return trim }
+func (f followed) Transformer() cache.TransformFunc {
+	return func(object any) (any, error) { return trimmed(object) }
+}
 
 func (f followed) Add(object any) error { return f.Update(object) }
 
@@ -70,23 +72,11 @@ func (f followed) Resync() error { return nil }
 
 // trimmed is what Members take of a pod that may be trimmed already.
 func trimmed(object any) (*member, error) {
-	object, err := trim(object)
-	if err != nil {
-		return nil, err
-	}
-	if pod, ok := object.(*member); ok {
+	switch pod := object.(type) {
+	case *member:
 		return pod, nil
+	case *corev1.Pod:
+		return newMember(pod), nil
 	}
 	return nil, fmt.Errorf("%T is no pod", object)
-}
-
-// trim leaves of an object what the counts need, of a namespace its name.
-func trim(object any) (any, error) {
-	switch o := object.(type) {
-	case *corev1.Pod:
-		return newMember(o), nil
-	case *corev1.Namespace:
-		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.Name, ResourceVersion: o.ResourceVersion}}, nil
-	}
-	return object, nil
 }

@@ -1,7 +1,6 @@
 package tenants
 
 import (
-	"maps"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,8 +63,8 @@ func (m *Members) Replace(all []any) {
 		there[now.namespace][now.name] = true
 		m.set(now)
 	}
-	for namespace, pods := range maps.Clone(m.namespaces) {
-		for name := range maps.Clone(pods) {
+	for namespace, pods := range m.namespaces {
+		for name := range pods {
 			if !there[namespace][name] {
 				m.remove(namespace, name)
 			}

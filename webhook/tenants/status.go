@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -44,7 +45,7 @@ func NewStatusController(cluster *Cluster, kube kubernetes.Interface, events Eve
 
 // Run writes statuses until the context ends, which is no error.
 func (s *StatusController) Run(ctx context.Context) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(s.kube, 0, informers.WithTransform(trim))
+	factory := informers.NewSharedInformerFactoryWithOptions(s.kube, 0, informers.WithTransform(nameOnly))
 	run := &statusRun{
 		cluster:    s.cluster,
 		events:     s.events,
@@ -81,6 +82,14 @@ func (s *StatusController) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// nameOnly leaves of a namespace what is looked for.
+func nameOnly(object any) (any, error) {
+	if n, ok := object.(*corev1.Namespace); ok {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n.Name, ResourceVersion: n.ResourceVersion}}, nil
+	}
+	return object, nil
 }
 
 // statusRun is one term of office.
