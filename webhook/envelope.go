@@ -106,29 +106,23 @@ func (e *envelope) user(request *admissionv1.AdmissionRequest) {
 }
 
 func (e *envelope) kind(kind *metav1.GroupVersionKind) {
-	e.object(func(name []byte) {
-		switch string(name) {
-		case "group":
-			kind.Group = e.text()
-		case "version":
-			kind.Version = e.text()
-		case "kind":
-			kind.Kind = e.text()
-		default:
-			e.Skip()
-		}
-	})
+	e.versioned(&kind.Group, &kind.Version, "kind", &kind.Kind)
 }
 
 func (e *envelope) resource(resource *metav1.GroupVersionResource) {
+	e.versioned(&resource.Group, &resource.Version, "resource", &resource.Resource)
+}
+
+// versioned reads a kind or a resource, whose third member has the name.
+func (e *envelope) versioned(group, version *string, third string, value *string) {
 	e.object(func(name []byte) {
 		switch string(name) {
 		case "group":
-			resource.Group = e.text()
+			*group = e.text()
 		case "version":
-			resource.Version = e.text()
-		case "resource":
-			resource.Resource = e.text()
+			*version = e.text()
+		case third:
+			*value = e.text()
 		default:
 			e.Skip()
 		}

@@ -79,9 +79,6 @@ func (a *Admission) mutatePod(ctx context.Context, request *admissionv1.Admissio
 	if settled != nil {
 		return *settled
 	}
-	if len(object.raw) > maxPod { // which would be refused after its patch was made, as large as it
-		return terms.decide(rego.Result{Violations: []rego.Violation{tooLargePod()}})
-	}
 	mutations, err := a.createMutations(terms.tenant, object.pod)
 	if err != nil {
 		return failed(err)
@@ -101,19 +98,17 @@ func (a *Admission) mutatePod(ctx context.Context, request *admissionv1.Admissio
 }
 
 func (a *Admission) mutateEphemeral(ctx context.Context, request *admissionv1.AdmissionRequest) decision {
-	object, old, terms, settled := a.mutable(ctx, request)
+	object, old, _, settled := a.mutable(ctx, request)
 	if settled != nil {
 		return *settled
-	}
-	if len(object.raw) > maxPod {
-		return terms.decide(rego.Result{Violations: []rego.Violation{tooLargePod()}})
 	}
 	d := allow()
 	d.patch = run(object.pod, []mutation{dropNetRawOfNew(old.pod)}).patch
 	return d
 }
 
-// mutable returns the pod of a request if its namespace's terms are to change pods.
+// mutable returns the pod of a request if its namespace's terms are to change pods, and
+// it is none that would be refused after its patch was made, as large as it.
 func (a *Admission) mutable(ctx context.Context, request *admissionv1.AdmissionRequest) (object, old *podObject, t terms, settled *decision) {
 	if object, old, settled = a.pods(request); settled != nil {
 		return nil, nil, terms{}, settled
@@ -123,6 +118,10 @@ func (a *Admission) mutable(ctx context.Context, request *admissionv1.AdmissionR
 	}
 	if t.tenant == nil || t.enforcement != v1alpha1.Enforce {
 		d := allow()
+		return nil, nil, terms{}, &d
+	}
+	if len(object.raw) > maxPod {
+		d := t.decide(rego.Result{Violations: []rego.Violation{tooLargePod()}})
 		return nil, nil, terms{}, &d
 	}
 	return object, old, t, nil
