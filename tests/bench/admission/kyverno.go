@@ -53,11 +53,11 @@ func (b *bench) measureKyverno(ctx context.Context) error {
 // buildKyverno returns the module's folder and the program.
 func (b *bench) buildKyverno(ctx context.Context) (dir, binary string, err error) {
 	report.Progress("  building Kyverno")
-	module, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	module, err := moduleFolder(ctx)
 	if err != nil {
 		return "", "", err
 	}
-	dir, binary = filepath.Join(filepath.Dir(string(module)), kyvernoModule), filepath.Join(b.dir, "kyverno")
+	dir, binary = filepath.Join(module, kyvernoModule), filepath.Join(b.dir, "kyverno")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-C", dir, "-ldflags", "-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
 		return "", "", fmt.Errorf("go build in %s: %w: %s", kyvernoModule, err, lastLine(out))
 	}

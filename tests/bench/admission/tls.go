@@ -296,12 +296,12 @@ func (s *served) send(ctx context.Context, client *http.Client, body []byte) err
 // and the few more that it needs: in copies of go.mod and go.sum.
 func (b *bench) buildPSA(ctx context.Context) (binary string, err error) {
 	report.Progress("  building %s", psaWebhook)
-	module, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	module, err := moduleFolder(ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(filepath.Dir(string(module)), name))
+		content, err := os.ReadFile(filepath.Join(module, name))
 		if err != nil {
 			return "", err
 		}
@@ -315,6 +315,12 @@ func (b *bench) buildPSA(ctx context.Context) (binary string, err error) {
 		return "", fmt.Errorf("go build %s: %w: %s", psaWebhook, err, lastLine(out))
 	}
 	return binary, nil
+}
+
+// moduleFolder is where our own module stands.
+func moduleFolder(ctx context.Context) (string, error) {
+	file, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	return filepath.Dir(string(file)), err
 }
 
 func lastLine(text []byte) []byte {
